@@ -1,0 +1,1 @@
+"""New faces to frames: matte, colour, blend, contrast."""

@@ -1,0 +1,1 @@
+"""Faces to data sets on disk, and from there to batches."""

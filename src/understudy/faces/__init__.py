@@ -1,0 +1,1 @@
+"""Footage to faces: detect, track, landmarks, stabilise, align, mask."""

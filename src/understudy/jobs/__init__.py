@@ -1,0 +1,1 @@
+"""What one command, one button or one API call does, start to end."""

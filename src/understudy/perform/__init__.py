@@ -1,0 +1,1 @@
+"""Faces and a checkpoint to new faces."""

@@ -1,0 +1,1 @@
+"""Cast and consent, run records, weights' origin, the mark in every output."""

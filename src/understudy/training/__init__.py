@@ -1,0 +1,1 @@
+"""Data set to checkpoint: the loop, the schedule, resuming, the report."""
