@@ -1,0 +1,183 @@
+"""Runs one command: parses, calls the job, prints the report, and turns errors and signals into sentences and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from understudy.cli.command import Command, Group
+from understudy.cli.commands import BY_NAME
+from understudy.errors import OptionError, UserError
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGINT or SIGTERM came. A KeyboardInterrupt, so that jobs which tidy up after one do it for both."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command that ``arguments`` name and return the exit code."""
+    wants_json = "--json" in arguments
+    again = Command.again
+    try:
+        command = load(arguments[0])
+        if isinstance(command, Command):
+            again = command.again
+        with _signals():
+            return _parse_and_run(command, arguments)
+    except UserError as error:
+        _report(error, type(error).__name__, wants_json)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, Stopped) else signal.SIGINT
+        _report(f"Stopped by {signal.Signals(number).name}. {again}", "Stopped", wants_json)
+        return 128 + number
+    except BrokenPipeError:
+        # The reader of our output went away (`understudy weights list | head`): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if wants_json:
+            _print_json({"error": {"kind": type(error).__name__, "message": str(error)}})
+        raise
+
+
+def load(name: str) -> Command | Group:
+    """The command called ``name``, or an alias of that name.
+
+    Raises:
+        OptionError: there is none; the sentence offers the nearest.
+    """
+    if name not in BY_NAME:
+        near = difflib.get_close_matches(name, BY_NAME, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`understudy --help` lists them."
+        raise OptionError(f"There is no command {name!r}; {hint}")
+    return importlib.import_module(f"understudy.cli.{BY_NAME[name].module}").COMMAND
+
+
+def application(names: list[str] | None = None) -> Any:
+    """A typer application with the commands called ``names`` (None: all of them)."""
+    import typer
+
+    from understudy.cli.options import callback
+
+    settings: dict[str, Any] = {"add_completion": False, "no_args_is_help": True, "pretty_exceptions_enable": False}
+    app = typer.Typer(name="understudy", **settings)
+    app.callback()(lambda: None)  # keeps the command's name in the usage line even where there is only one
+    for name in BY_NAME if names is None else names:
+        command = load(name)
+        alias = name != BY_NAME[name].name
+        if isinstance(command, Group):
+            inner = typer.Typer(name=name, help=command.sentence, **settings)
+            inner.callback()(lambda: None)
+            for verb, member in command.commands.items():
+                inner.command(verb)(callback(member, lambda options, wish, member=member: _do(member, options, wish)))
+            app.add_typer(inner, name=name, hidden=alias)
+        else:
+            app.command(name, hidden=alias)(
+                callback(command, lambda options, wish, command=command: _do(command, options, wish))
+            )
+    return app
+
+
+def _parse_and_run(command: Command | Group, arguments: list[str]) -> int:
+    import typer
+
+    parsed = typer.main.get_command(application([arguments[0]]))
+    try:
+        return int(parsed.main(args=arguments, prog_name="understudy", standalone_mode=False) or 0)
+    except typer.Exit as leave:
+        return leave.exit_code
+    except typer.Abort:
+        raise Stopped(signal.SIGINT) from None
+    except Exception as error:
+        # typer's own errors (an unknown option, a value of the wrong type) all know how to say themselves.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(f"{error}\n" if str(error) else "")
+            return 0
+        usage = f"understudy {BY_NAME[arguments[0]].name} --help"
+        raise OptionError(f"{str(error.format_message()).rstrip('.')}. See `{usage}`.") from None  # pyright: ignore
+
+
+def _do(command: Command, options: Any, wants_json: bool) -> NoReturn:
+    """Do the job and leave with its exit code."""
+    import typer
+
+    from understudy.cli.progress import show_progress
+
+    _, job = command.job()
+    with show_progress() as progress:
+        report = job(options, progress)
+    if wants_json:
+        from understudy.provenance.record import plain
+
+        _print_json(plain(report))
+    else:
+        _print_text(command.show(report))
+    sys.stdout.flush()
+    raise typer.Exit(command.exit_code(report))
+
+
+def _print_json(value: Any) -> None:
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity and no NaN: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _print_text(text: str) -> None:
+    if not text:
+        return
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(text)
+
+
+def _report(message: object, kind: str, wants_json: bool) -> None:
+    sys.stderr.write(f"{message}\n")
+    if wants_json:
+        _print_json({"error": {"kind": kind, "message": str(message)}})
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Both signals raise :class:`Stopped` at first; a second one ends the process at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, stop)
+    except ValueError:
+        pass  # not the main thread: whoever called from there keeps the signals
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
