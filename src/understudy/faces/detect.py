@@ -28,12 +28,14 @@ class FaceDetector:
     Args:
         models: from :func:`understudy.faces.models.find_models`.
         threshold: a detection's least score, 0 to 1.
-        tiles: "none" looks at the whole picture only (faces under about a tenth of the picture's longer side are missed), "auto" also
-            at overlapping squares of the short side and of half of it, "fine" at quarters as well.
+        tiles: "none" looks at the whole picture only (faces under about a tenth of the picture's longer side are
+            missed), "auto" also at overlapping squares of the short side and of half of it, "fine" at quarters as well.
         num_threads: processor threads.
     """
 
-    def __init__(self, models: FaceModels, *, threshold: float = 0.5, tiles: str = "auto", num_threads: int = 1) -> None:
+    def __init__(
+        self, models: FaceModels, *, threshold: float = 0.5, tiles: str = "auto", num_threads: int = 1
+    ) -> None:
         if tiles not in _TILE_DIVISORS:
             raise OptionError(f"tiles={tiles!r} is not known; use one of {', '.join(_TILE_DIVISORS)}.")
         if not 0.0 < threshold < 1.0:
@@ -63,7 +65,8 @@ class FaceDetector:
         ]
         merged = weighted_suppression(np.concatenate(rows))
         return [
-            Detection(box=row[:4].copy(), keypoints=row[4:16].reshape(6, 2).copy(), score=float(row[16])) for row in merged
+            Detection(box=row[:4].copy(), keypoints=row[4:16].reshape(6, 2).copy(), score=float(row[16]))
+            for row in merged
         ]
 
     def _detect_window(self, picture: np.ndarray, window: tuple[int, int, int, int], threshold: float) -> np.ndarray:

@@ -11,7 +11,8 @@ import numpy as np
 class Pose:
     """Head pose in degrees.
 
-    Convention: yaw > 0, the person turns to their own left (towards the picture's right); pitch > 0, they look up; roll > 0, the head
+    Convention: yaw > 0, the person turns to their own left (towards the picture's right); pitch > 0, they look up; roll
+        > 0, the head
     is turned clockwise in the picture. All zero: upright, facing the camera.
     """
 
@@ -26,7 +27,8 @@ class Detection:
 
     Attributes:
         box: (4,) float32 x0, y0, x1, y1 in picture pixels; may reach outside the picture.
-        keypoints: (6, 2) float32 picture pixels: the person's right eye, left eye, nose tip, mouth, right ear, left ear.
+        keypoints: (6, 2) float32 picture pixels: the person's right eye, left eye, nose tip, mouth, right ear, left
+            ear.
         score: 0 to 1.
     """
 
@@ -41,7 +43,8 @@ class Face:
 
     Attributes:
         box: (4,) float32 x0, y0, x1, y1 of the landmarks, in picture pixels.
-        landmarks: (478, 3) float32 picture pixels, MediaPipe's order; z at the same scale, smaller is nearer to the camera.
+        landmarks: (478, 3) float32 picture pixels, MediaPipe's order; z at the same scale, smaller is nearer to the
+            camera.
         score: the mesh model's presence, 0 to 1.
         pose: head pose in degrees.
         track: the person's number within a clip, -1 where the frame stands alone.

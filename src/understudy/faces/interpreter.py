@@ -12,8 +12,8 @@ from understudy.errors import WeightsError
 class Interpreter:
     """One LiteRT model, (N, ...) in, (N, ...) out.
 
-    A model whose input length is free runs in full batches and its remainder one by one; results are the same to the bit either way
-    (so a picture's result does not depend on its neighbours). Not for use from two threads at once.
+    A model whose input length is free runs in full batches and its remainder one by one; results are the same to the
+    bit either way (so a picture's result does not depend on its neighbours). Not for use from two threads at once.
 
     Args:
         model: the .tflite file's bytes.

@@ -22,10 +22,12 @@ _ENLARGED = 1.5
 class LandmarkModel:
     """Measures the face mesh in regions of a picture.
 
-    A region of interest is (centre x, centre y, side, angle): a square in picture pixels, turned by ``angle`` radians clockwise.
+    A region of interest is (centre x, centre y, side, angle): a square in picture pixels, turned by ``angle`` radians
+    clockwise.
 
     Args:
-        models: from :func:`understudy.faces.models.find_models`; the 478-point mesh and the older 468-point one both work.
+        models: from :func:`understudy.faces.models.find_models`; the 478-point mesh and the older 468-point one both
+            work.
         num_threads: processor threads of one run.
         batch: faces in one run.
     """

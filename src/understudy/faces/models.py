@@ -61,7 +61,9 @@ def _from_task(path: Path) -> FaceModels:
                 files={path: weights.get("face-landmarker").sha256},
             )
     except (zipfile.BadZipFile, KeyError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); remove it and run `understudy weights pull faces`.") from error
+        raise WeightsError(
+            f"{path} is damaged ({error}); remove it and run `understudy weights pull faces`."
+        ) from error
 
 
 def _from_wheel() -> FaceModels:

@@ -31,11 +31,14 @@ RIGHT_IRIS = np.array([468, 469, 470, 471, 472])
 LEFT_IRIS = np.array([473, 474, 475, 476, 477])
 """Left iris: centre, then its rim towards the picture's right, top, left, bottom."""
 
-# What the jaw, the lips and the lids do not move: brow ridge corners, eye corners, bridge and wings of the nose, temples, cheek bones.
-STABLE = np.array([33, 133, 362, 263, 130, 359, 243, 463, 168, 6, 197, 195, 5, 4, 1, 19, 2, 94, 122, 351, 196, 419, 3, 248, 51, 281,
-                   45, 275, 48, 278, 64, 294, 98, 327, 97, 326, 193, 417, 245, 465, 189, 413, 10, 151, 9, 8, 108, 337, 69, 299,
-                   104, 333, 54, 284, 103, 332, 67, 297, 109, 338, 21, 251, 162, 389, 127, 356, 234, 454, 116, 345, 143, 372,
-                   139, 368, 34, 264, 227, 447, 111, 340, 117, 346, 118, 347, 119, 348, 35, 265, 226, 446, 124, 353])  # fmt: skip
+# What the jaw, the lips and the lids do not move: brow ridge corners, eye corners, bridge and wings of the nose,
+# temples, cheek bones.
+STABLE = np.array([33, 133, 362, 263, 130, 359, 243, 463, 168, 6, 197, 195, 5, 4, 1, 19, 2, 94, 122, 351, 196, 419, 3,
+248, 51, 281,
+                   45, 275, 48, 278, 64, 294, 98, 327, 97, 326, 193, 417, 245, 465, 189, 413, 10, 151, 9, 8, 108, 337,
+                   69, 299, 104, 333, 54, 284, 103, 332, 67, 297, 109, 338, 21, 251, 162, 389, 127, 356, 234, 454, 116,
+                   345, 143, 372, 139, 368, 34, 264, 227, 447, 111, 340, 117, 346, 118, 347, 119, 348, 35, 265, 226,
+                   446, 124, 353])  # fmt: skip
 """Points that expressions hardly move; the alignment and the pose rest on them."""
 
 TO_68 = np.array([162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,

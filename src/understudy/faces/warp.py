@@ -1,7 +1,8 @@
 """Sampling a picture through an affine map, area-correct where it shrinks.
 
-Convention: points are continuous, (0, 0) is the outer corner of the top-left pixel, pixel (column, row) has its centre at
-(column + 0.5, row + 0.5). OpenCV counts pixel centres as whole numbers; the difference is made up here and nowhere else.
+Convention: points are continuous, (0, 0) is the outer corner of the top-left pixel, pixel (column, row) has its centre
+at (column + 0.5, row + 0.5). OpenCV counts pixel centres as whole numbers; the difference is made up here and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ def warp(
         picture: (H, W) or (H, W, C), uint8, uint16 or float32, any colour space.
         matrix: (2, 3), maps the picture's points to the result's points, in pixels.
         size: (width, height) of the result.
-        cubic: cubic rather than linear where the result is not smaller than its source; may overshoot the range of floats.
+        cubic: cubic rather than linear where the result is not smaller than its source; may overshoot the range of
+            floats.
         border: OpenCV's border mode, for what lies outside the picture.
 
     Returns:
         (height, width[, C]) of the picture's type.
     """
     shrink = 1.0 / math.sqrt(max(abs(np.linalg.det(matrix[:, :2])), 1e-12))
-    # Linear sampling reads 2x2 pixels: a stronger shrink first samples a finer grid and then averages squares of it, exactly.
+    # Linear sampling reads 2x2 pixels: a stronger shrink first samples a finer grid and then averages squares of it,
+    # exactly.
     factor = min(math.ceil(shrink - 0.25), 16) if shrink > 1.25 else 1
     fine = np.asarray(matrix, np.float64) * factor
     # From corner-based to centre-based coordinates on both sides: x' = A (x + 0.5) + b - 0.5.

