@@ -142,8 +142,9 @@ def plain(value: Any) -> Any:
         return sorted(plain(item) for item in value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return value.tolist()
+    to_list = getattr(value, "tolist", None)  # NumPy arrays and numbers, without importing NumPy
+    if to_list is not None:
+        return to_list()
     if isinstance(value, Path | Fraction):
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
