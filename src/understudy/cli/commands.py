@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class Entry:
-    """A line of ``understudy --help``: ``module`` below ``understudy.cli`` holds the command, ``heading`` starts a section.
+    """A line of ``understudy --help``: ``module`` below ``understudy.cli`` holds the command, ``heading`` starts a
+    section.
 
     A plain class, because importing ``typing`` or ``dataclasses`` takes longer than all the rest of ``--help``.
     """

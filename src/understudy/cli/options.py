@@ -88,7 +88,10 @@ def _parameter(command: Command, owner: type, field: dataclasses.Field, kind: An
         info = typer.Argument(help=text)
     else:
         word = name.rstrip("_").replace("_", "-")  # `from_` is --from
-        names = (*command.flags.get(name, ()), f"--{word}/--no-{word}" if kind is bool and default is not False else f"--{word}")
+        names = (
+            *command.flags.get(name, ()),
+            f"--{word}/--no-{word}" if kind is bool and default is not False else f"--{word}",
+        )
         info = typer.Option(*names, help=text)
     annotation = Annotated[kind if not has_default or default is not None else kind | None, info]
     return inspect.Parameter(
@@ -124,7 +127,9 @@ def _nested(hint: Any) -> type | None:
 @cache
 def _hints(owner: type) -> dict[str, Any]:
     # Names imported for type checkers only are of no use on a command line; they are taken for opaque.
-    names = {name: value for base in reversed(owner.__mro__) for name, value in vars(sys.modules[base.__module__]).items()}
+    names = {
+        name: value for base in reversed(owner.__mro__) for name, value in vars(sys.modules[base.__module__]).items()
+    }
     return get_type_hints(owner, globalns=names, localns=_Forgiving(names))
 
 

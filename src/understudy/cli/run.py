@@ -1,4 +1,5 @@
-"""Runs one command: parses, calls the job, prints the report, and turns errors and signals into sentences and exit codes."""
+"""Runs one command: parses, calls the job, prints the report, and turns errors and signals into sentences and exit
+codes."""
 
 from __future__ import annotations
 

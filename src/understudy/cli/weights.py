@@ -16,7 +16,13 @@ def _list_job() -> Any:
 def _show_list(report: Any) -> str:
     lines = []
     for row in report.weights:
-        state = f"[green]at hand[/]  {row.path}" if row.intact else f"[red]damaged[/]  {row.path}" if row.path else "[dim]not here[/]"
+        state = (
+            f"[green]at hand[/]  {row.path}"
+            if row.intact
+            else f"[red]damaged[/]  {row.path}"
+            if row.path
+            else "[dim]not here[/]"
+        )
         lines += [
             f"[bold]{row.name}[/]  {state}",
             f"    {row.purpose}",

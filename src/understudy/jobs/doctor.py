@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -61,7 +62,17 @@ def doctor(options: DoctorOptions | None = None, progress: Progress = lambda sta
     """Look at everything Understudy needs. Nothing is changed, and the network is not asked."""
     options = options or DoctorOptions()
     checks: list[Check] = []
-    for looks in (_python, _packages, _torch, _memory, lambda: _disk(options.folder), _face_models, _evaluators, _codecs, _pictures):
+    for looks in (
+        _python,
+        _packages,
+        _torch,
+        _memory,
+        lambda: _disk(options.folder),
+        _face_models,
+        _evaluators,
+        _codecs,
+        _pictures,
+    ):
         checks += looks()
     return DoctorReport(healthy=all(check.state is not State.MISSING for check in checks), checks=tuple(checks))
 
@@ -72,7 +83,9 @@ def _python() -> Iterator[Check]:
         name="python",
         state=State.OK if good else State.MISSING,
         found=f"{platform.python_version()} at {sys.executable}",
-        advice="" if good else "Understudy needs Python 3.11 or newer; run `make PYTHON=/path/to/python3 setup` with one.",
+        advice=""
+        if good
+        else "Understudy needs Python 3.11 or newer; run `make PYTHON=/path/to/python3 setup` with one.",
     )
 
 
@@ -114,7 +127,12 @@ def _torch() -> Iterator[Check]:
     yield Check(name="torch", state=State.OK, found=f"{torch.__version__}, {torch.get_num_threads()} threads")
     device = choose_device("auto")
     if device == "cpu":
-        yield Check(name="gpu", state=State.LIMITED, found="none", advice="The preview preset is made for this; larger presets want a GPU.")
+        yield Check(
+            name="gpu",
+            state=State.LIMITED,
+            found="none",
+            advice="The preview preset is made for this; larger presets want a GPU.",
+        )
     else:
         name = torch.cuda.get_device_name(0) if device == "cuda" else device
         size = f", {torch.cuda.get_device_properties(0).total_memory / GIB:.0f} GiB" if device == "cuda" else ""
@@ -136,7 +154,9 @@ def _memory() -> Iterator[Check]:
         name="memory",
         state=State.OK if size >= 7 * GIB else State.LIMITED,
         found=f"{size / GIB:.0f} GiB",
-        advice="" if size >= 7 * GIB else "The preview preset wants about 4 GiB free; close other programs while training.",
+        advice=""
+        if size >= 7 * GIB
+        else "The preview preset wants about 4 GiB free; close other programs while training.",
     )
 
 
@@ -169,7 +189,9 @@ def _face_models() -> Iterator[Check]:
         whole = (alternative, paths[0].parent)
         break
     if whole is None:
-        yield Check(name="face models", state=State.MISSING, found="none", advice="Run `understudy weights pull faces`.")
+        yield Check(
+            name="face models", state=State.MISSING, found="none", advice="Run `understudy weights pull faces`."
+        )
         return
     names, folder = whole
     best = names == weights.GROUPS["faces"][0]
@@ -177,7 +199,9 @@ def _face_models() -> Iterator[Check]:
         name="face models",
         state=State.OK if best else State.LIMITED,
         found=f"{', '.join(names)} in {folder}",
-        advice="" if best else "This older mesh has no blendshapes; `understudy weights pull face-landmarker` fetches the newer.",
+        advice=""
+        if best
+        else "This older mesh has no blendshapes; `understudy weights pull face-landmarker` fetches the newer.",
     )
 
 
@@ -211,18 +235,26 @@ def _codecs() -> Iterator[Check]:
         return missing
 
     readers, writers = ("h264", "hevc", "prores", "dnxhd", "vp9", "av1"), ("libx264", "libx265", "prores_ks", "ffv1")
-    missing = [*(f"reading {name}" for name in lacks(readers, "r")), *(f"writing {name}" for name in lacks(writers, "w"))]
+    missing = [
+        *(f"reading {name}" for name in lacks(readers, "r")),
+        *(f"writing {name}" for name in lacks(writers, "w")),
+    ]
     yield Check(
         name="movies",
         state=State.LIMITED if missing else State.OK,
-        found=f"PyAV {av.__version__} " + (f"without {', '.join(missing)}" if missing else f"with {', '.join((*readers, *writers))}"),
-        advice="Install PyAV from its wheel (`pip install --force-reinstall av`), or work with image sequences." if missing else "",
+        found=f"PyAV {av.__version__} "
+        + (f"without {', '.join(missing)}" if missing else f"with {', '.join((*readers, *writers))}"),
+        advice="Install PyAV from its wheel (`pip install --force-reinstall av`), or work with image sequences."
+        if missing
+        else "",
     )
 
 
 def _pictures() -> Iterator[Check]:
     if importlib.util.find_spec("OpenImageIO") is None:
-        yield Check(name="pictures", state=State.MISSING, found="OpenImageIO is not installed", advice="Run `make setup`.")
+        yield Check(
+            name="pictures", state=State.MISSING, found="OpenImageIO is not installed", advice="Run `make setup`."
+        )
         return
     import OpenImageIO as oiio  # noqa: N813  (its own name is long)
 
@@ -231,7 +263,8 @@ def _pictures() -> Iterator[Check]:
     yield Check(
         name="pictures",
         state=State.LIMITED if missing else State.OK,
-        found=f"OpenImageIO {oiio.VERSION_STRING} " + (f"without {', '.join(missing)}" if missing else "with EXR, PNG, JPEG, TIFF, DPX"),
+        found=f"OpenImageIO {oiio.VERSION_STRING} "
+        + (f"without {', '.join(missing)}" if missing else "with EXR, PNG, JPEG, TIFF, DPX"),
         advice="Install OpenImageIO from its wheel (`pip install --force-reinstall OpenImageIO`)." if missing else "",
     )
 
@@ -250,12 +283,8 @@ def processor_name() -> str:
 def memory_bytes() -> int | None:
     """Memory that we may use: the machine's, or the container's limit where that is less; None where unknown."""
     sizes = []
-    try:
+    with suppress(AttributeError, ValueError, OSError):
         sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        pass
-    try:
+    with suppress(OSError, ValueError):
         sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):
-        pass
     return min(sizes) if sizes else None

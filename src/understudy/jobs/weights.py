@@ -44,7 +44,9 @@ class ListReport:
     """In the order in which they are searched."""
 
 
-def list_weights(options: ListOptions | None = None, progress: Progress = lambda stage, done, total: None) -> ListReport:
+def list_weights(
+    options: ListOptions | None = None, progress: Progress = lambda stage, done, total: None
+) -> ListReport:
     """Every foreign model of the table with its licence, checksum and place on this machine; nothing is fetched."""
     options = options or ListOptions()
     rows = tuple(
@@ -70,8 +72,12 @@ def list_weights(options: ListOptions | None = None, progress: Progress = lambda
 class PullOptions:
     """Options of :func:`pull_weights`."""
 
-    names: tuple[str, ...] = field(default=("faces",), metadata={"help": "Models to fetch; `faces` is all that faces need."})
-    commercial_only: bool = field(default=False, metadata={"help": "Refuse those whose licence excludes commercial work."})
+    names: tuple[str, ...] = field(
+        default=("faces",), metadata={"help": "Models to fetch; `faces` is all that faces need."}
+    )
+    commercial_only: bool = field(
+        default=False, metadata={"help": "Refuse those whose licence excludes commercial work."}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +101,8 @@ def pull_weights(options: PullOptions, progress: Progress = lambda stage, done, 
 
 
 def _at_hand(name: str) -> list[Path] | None:
-    """The files of a set of which any alternative is complete here; otherwise its first source would be asked each time."""
+    """The files of a set of which any alternative is complete here; otherwise its first source would be asked each
+    time."""
     intact = {row.weight.name: row.path for row in weights.listing() if row.path is not None and row.intact}
     for alternative in weights.GROUPS.get(name, ()):
         if all(member in intact for member in alternative):

@@ -1,7 +1,8 @@
 """How much two pictures show the same person: cosine of MobileFaceNet embeddings, -1 to 1.
 
-Network: foamliu's MobileFaceNet trained on MS-Celeb-1M (Chen, Liu, Gao, Han 2018), 128 numbers a face. On real portraits the same
-person reaches 0.56 on average, and 99.9% of pairs of different people stay below 0.39; 0.40 is a fair threshold.
+Network: foamliu's MobileFaceNet trained on MS-Celeb-1M (Chen, Liu, Gao, Han 2018), 128 numbers a face. On real
+portraits the same person reaches 0.56 on average, and 99.9% of pairs of different people stay below 0.39; 0.40 is a
+fair threshold.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from understudy.metrics.evaluator import load_evaluator, missing_evaluator
 WEIGHTS = "mobilefacenet_foamliu.onnx"
 SIDE = 112  # pixels
 
-# ArcFace's five points in a 112 x 112 picture: the eye at the picture's left, the other eye, nose tip, the mouth's corners.
+# ArcFace's five points in a 112 x 112 picture: the eye at the picture's left, the other, nose tip, mouth corners.
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
 )
@@ -38,9 +39,10 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def similarity_to_template(points: np.ndarray) -> np.ndarray:
-    """The scale, turn and shift (2, 3) that bring five points nearest to :data:`TEMPLATE` in least squares (Umeyama 1991).
+    """The scale, turn and shift (2, 3) that bring five points nearest to :data:`TEMPLATE` (Umeyama 1991).
 
-    Written with complex numbers: ``w = a z + b``, whose least-squares ``a`` is a mean of products; a reflection cannot come out.
+    Written with complex numbers: ``w = a z + b``, whose least-squares ``a`` is a mean of products; a reflection cannot
+    come out.
     """
     z = points[:, 0] + 1j * points[:, 1]
     w = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
@@ -53,7 +55,8 @@ def similarity_to_template(points: np.ndarray) -> np.ndarray:
 
 
 def embed(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The face's embedding, float64 (128,), of length 1: the sum of the network's answers for the picture and its mirror image.
+    """The face's embedding, float64 (128,), of length 1: the sum of the network's answers for the picture and its
+    mirror image.
 
     Args:
         picture: float (H, W, 3), RGB in view space, range [0, 1].

@@ -19,9 +19,11 @@ def lpips(picture: np.ndarray, truth: np.ndarray, *, mask: np.ndarray | None = N
     """The distance of the two pictures; 0 for equal ones, about 0.1 for a slight blur, more is farther.
 
     Args:
-        picture, truth: float (H, W, 3), RGB in view space, range [0, 1] (values outside are clipped, as the network expects).
-        mask: float (H, W) weights in [0, 1]. What lies outside is taken from ``truth`` before the comparison, so only the
-            masked part can differ; the distance stays a mean over the whole picture, smaller than that of the part alone.
+        picture, truth: float (H, W, 3), RGB in view space, range [0, 1] (values outside are clipped, as the network
+            expects).
+        mask: float (H, W) weights in [0, 1]. What lies outside is taken from ``truth`` before the comparison, so only
+            the masked part can differ; the distance stays a mean over the whole picture, smaller than that of the part
+            alone.
 
     Raises:
         InternalError: shapes differ, or the mask is empty.

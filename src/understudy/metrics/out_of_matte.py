@@ -22,7 +22,8 @@ class OutOfMatte:
 
 
 def out_of_matte(picture: np.ndarray, plate: np.ndarray, matte: np.ndarray) -> OutOfMatte:
-    """Compare ``picture`` with ``plate`` where ``matte`` is exactly 0; values are compared as they stand, NaN equals NaN.
+    """Compare ``picture`` with ``plate`` where ``matte`` is exactly 0; values are compared as they stand, NaN equals
+    NaN.
 
     Args:
         picture, plate: (H, W, C), same dtype (any of a plate's: uint8, uint16, float16, float32).
@@ -32,9 +33,8 @@ def out_of_matte(picture: np.ndarray, plate: np.ndarray, matte: np.ndarray) -> O
         InternalError: shapes or dtypes differ.
     """
     if picture.shape != plate.shape or picture.dtype != plate.dtype or matte.shape != plate.shape[:2]:
-        raise InternalError(
-            f"{picture.dtype} {picture.shape}, {plate.dtype} {plate.shape} and a matte of {matte.shape} cannot be compared"
-        )
+        shapes = f"{picture.dtype} {picture.shape}, {plate.dtype} {plate.shape}"
+        raise InternalError(f"{shapes} and a matte of {matte.shape} cannot be compared")
     outside = matte == 0
     before, after = plate[outside], picture[outside]
     same = before == after

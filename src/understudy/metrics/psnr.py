@@ -12,7 +12,8 @@ def psnr(picture: np.ndarray, truth: np.ndarray, *, mask: np.ndarray | None = No
 
     Args:
         picture, truth: float (H, W, 3), RGB in view space, range [0, 1] (the peak is 1).
-        mask: float (H, W) weights in [0, 1]; the mean square error is then the weighted mean. None: every pixel counts once.
+        mask: float (H, W) weights in [0, 1]; the mean square error is then the weighted mean. None: every pixel counts
+            once.
 
     Raises:
         InternalError: shapes differ, or the mask is empty.

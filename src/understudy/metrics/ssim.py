@@ -16,9 +16,9 @@ K1, K2 = 0.01, 0.03
 def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Equation 13 at every pixel, float64 (H, W, 3), each channel for itself; at most 1, and 1 where equal.
 
-    Local means and variances are weighted by an 11 x 11 Gaussian of sigma 1.5 that sums to one, variances are not corrected for
-    the sample's size, constants are (0.01)² and (0.03)² for a range of 1. At the border the picture is mirrored; the measure
-    itself leaves those 5 pixels out.
+    Local means and variances are weighted by an 11 x 11 Gaussian of sigma 1.5 that sums to one, variances are not
+    corrected for the sample's size, constants are (0.01)² and (0.03)² for a range of 1. At the border the picture is
+    mirrored; the measure itself leaves those 5 pixels out.
 
     Args:
         picture, truth: float (H, W, 3), view space, range [0, 1].
