@@ -1,0 +1,151 @@
+"""A movie's frames by time stamp, found without decoding where the stream allows."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av.error
+
+from understudy.errors import MediaError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieIndex:
+    """Where a movie's frames stand in time.
+
+    Attributes:
+        times: presentation time stamp of each frame, in order, in ``time_base``.
+        time_base: seconds a tick.
+        key_times: time stamps at which decoding can begin.
+        last_duration: ticks that the last frame stays.
+        rate: frames a second; the mean one where it varies.
+        constant: whether the frames stand at equal distances, to one tick.
+        by_count: whether frames are told by counting, since the packets' stamps do not tell them.
+    """
+
+    times: list[int]
+    time_base: Fraction
+    key_times: list[int]
+    last_duration: int
+    rate: Fraction
+    constant: bool
+    by_count: bool = False
+
+    def number(self, time: int | None) -> int | None:
+        """Return the number (from 1) of the frame at this time stamp, or None."""
+        if time is None:
+            return None
+        place = bisect_left(self.times, time)
+        return place + 1 if place < len(self.times) and self.times[place] == time else None
+
+
+def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
+    """Read through a movie's packets.
+
+    Args:
+        last: a frame number that the caller will not go beyond; what is missing after it does no harm.
+
+    Raises:
+        MediaError: the file ends before its own index says.
+    """
+    from understudy.media.formats.movie import decode_frames, open_stream
+
+    container, stream = open_stream(path)
+    with container:
+        time_base = stream.time_base or Fraction(1, 1000)
+        promised = len(stream.index_entries) if "mov" in container.format.name else 0
+        length = container.duration
+        rate, codec = stream.guessed_rate or stream.average_rate, stream.codec_context.name
+        counted, end, stamps, untold = 0, Fraction(0), {}, False
+        try:
+            for packet in container.demux():
+                if not packet.size or packet.time_base is None:
+                    continue
+                if packet.pts is not None or packet.dts is not None:
+                    at = packet.pts if packet.pts is not None else packet.dts
+                    end = max(end, (at + (packet.duration or 0)) * packet.time_base)
+                if packet.stream_index != stream.index:
+                    continue
+                counted += 1
+                if packet.is_discard:
+                    continue
+                if packet.pts is None or packet.pts in stamps:
+                    untold = True
+                else:
+                    stamps[packet.pts] = (packet.duration or 0, packet.is_keyframe)
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError as error:
+            if last is None or counted < last:
+                raise MediaError(f"{path} breaks off after {counted} frames ({error.strerror}). {_mend(counted)}") from error
+        begin = Fraction(container.start_time or 0, 1_000_000)
+    # VP8 has packets that show nothing: only decoding tells.
+    by_count = untold or codec == "vp8" or not stamps
+    if by_count:
+        return _index_by_decoding(path)
+    short = promised > counted
+    if not promised and length and "mpegts" not in container.format.name:
+        # Containers without a table of frames say their length; a tenth of a second is within their roundings.
+        short = end - begin < Fraction(length, 1_000_000) - Fraction(1, 2)
+    if short and (last is None or last > len(stamps)):
+        whole = f" of {promised}" if promised else f" ({float(end):.1f} s of {length / 1e6:.1f} s)"
+        raise MediaError(f"{path} is truncated: it breaks off after frame {len(stamps)}{whole}. {_mend(len(stamps))}")
+    times = sorted(stamps)
+    # Streams cut in the middle of a group begin with frames that cannot be decoded.
+    container, opening = open_stream(path)
+    with container:
+        raw = next(decode_frames(path, container, opening), None)
+    if raw is not None and raw.pts is not None:
+        times = times[bisect_left(times, raw.pts) :] or times
+    keys = sorted(time for time, (_, key) in stamps.items() if key)
+    return _finish(times, time_base, keys, stamps[times[-1]][0], rate)
+
+
+def _index_by_decoding(path: Path) -> MovieIndex:
+    from understudy.media.formats.movie import decode_frames, open_stream
+
+    container, stream = open_stream(path)
+    with container:
+        stream.thread_type = "AUTO"
+        rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+        stamps = [(raw.pts, raw.duration) for raw in decode_frames(path, container, stream)]
+        if not stamps:
+            raise MediaError(f"{path} holds no frame that can be decoded: the file is damaged or truncated. Copy it again.")
+        times = [time for time, _ in stamps]
+        if any(time is None for time in times) or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+            return MovieIndex(
+                times=list(range(len(times))), time_base=1 / rate, key_times=[], last_duration=1, rate=rate, constant=True, by_count=True
+            )
+        return _finish(times, stream.time_base or Fraction(1, 1000), [], stamps[-1][1], rate, by_count=True)
+
+
+def _finish(times: list[int], time_base: Fraction, keys: list[int], duration: int, rate: Fraction | None, by_count: bool = False) -> MovieIndex:
+    span = (times[-1] - times[0]) * time_base
+    candidates = [rate] if rate else []
+    if span:
+        candidates.append((len(times) - 1) / span)
+    constant = False
+    for rate in candidates:
+        step = 1 / (rate * time_base)
+        if all(abs(time - times[0] - place * step) <= 1 for place, time in enumerate(times)):
+            constant = True
+            break
+    if not constant and span:
+        rate = ((len(times) - 1) / span).limit_denominator(1001)
+    rate = rate or Fraction(25)
+    return MovieIndex(
+        times=times,
+        time_base=time_base,
+        key_times=keys,
+        last_duration=duration or max(1, round(1 / (rate * time_base))),
+        rate=Fraction(rate),
+        constant=constant,
+        by_count=by_count,
+    )
+
+
+def _mend(count: int) -> str:
+    return f"Copy it again, or use what is there with last={count}." if count else "Copy it again."
