@@ -69,6 +69,11 @@ class Database:
         with self._lock, self._guard():
             return self._connection.execute(query, values).fetchall()
 
+    def each(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple]:
+        """The rows that a query answers, one at a time."""
+        with self._lock, self._guard():
+            yield from self._connection.execute(query, values)
+
     def row(self, query: str, values: Sequence[Any] = ()) -> tuple | None:
         """The first row that a query answers, or None."""
         with self._lock, self._guard():
