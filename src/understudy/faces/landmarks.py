@@ -35,7 +35,8 @@ class LandmarkModel:
     def __init__(self, models: FaceModels, *, num_threads: int = 1, batch: int = 8) -> None:
         self._mesh = Interpreter(models.mesh, num_threads=num_threads, batch=batch)
         self.side = self._mesh.input_shape[0]
-        self.has_iris = models.has_iris
+        self._iris = Interpreter(models.iris, num_threads=num_threads) if models.iris and not models.has_iris else None
+        self.has_iris = models.has_iris or self._iris is not None
         # The mesh has the most numbers; of the two others the presence comes first in both models.
         lengths = [int(np.prod(shape)) for shape in self._mesh.output_shapes]
         self._points_output = int(np.argmax(lengths))
@@ -65,11 +66,13 @@ class LandmarkModel:
         others = [output for number, output in enumerate(outputs) if number != self._points_output]
         presence = 1.0 / (1.0 + np.exp(-np.clip(others[0].reshape(-1), -80.0, 80.0)))
         result = np.empty((len(rois), topology.NUM_POINTS, 3), np.float32)
-        for mesh, measured, roi in zip(result, points, rois, strict=True):
+        for mesh, measured, picture, roi in zip(result, points, pictures, rois, strict=True):
             mesh[: self._num_points, :2] = transform_points(invert(roi_matrix(roi, self.side)), measured[:, :2])
             mesh[: self._num_points, 2] = measured[:, 2] * (roi[2] / self.side)
             if self._num_points < topology.NUM_POINTS:
                 fill_irises(mesh)
+                if self._iris is not None:
+                    _measure_irises(picture, mesh, self._iris)
         return result, presence.astype(np.float32)
 
 
@@ -107,17 +110,35 @@ def roi_from_landmarks(landmarks: np.ndarray) -> np.ndarray:
 
 
 def fill_irises(mesh: np.ndarray) -> None:
-    """Write the ten iris points of a mesh (478, 3) that has none: amid the eyelids, of the usual width. Not a gaze measurement."""
+    """Write the ten iris points of a mesh (478, 3) that has none: amid the eyelids, of usual width. Not a gaze measurement."""
     for lids, iris, inner, outer in (
         (topology.RIGHT_EYE, topology.RIGHT_IRIS, 133, 33),
         (topology.LEFT_EYE, topology.LEFT_IRIS, 362, 263),
     ):
         centre = mesh[lids].mean(axis=0)
         along = (mesh[inner] - mesh[outer]) * (1.0 if mesh[inner, 0] > mesh[outer, 0] else -1.0)
-        # An iris is 11.7 mm wide, an eye opening about 30 mm.
+        # An iris is 11.7 mm wide, the distance of an eye's corners about 30 mm.
         radius = 0.195 * along
-        across = np.array([radius[1], -radius[0], 0.0])
-        mesh[iris] = [centre, centre + radius, centre + across, centre - radius, centre - across]
+        upwards = np.array([radius[1], -radius[0], 0.0])
+        mesh[iris] = [centre, centre + radius, centre + upwards, centre - radius, centre - upwards]
+
+
+def _measure_irises(picture: np.ndarray, mesh: np.ndarray, model: Interpreter) -> None:
+    """Overwrite the iris points' x and y of a mesh (478, 3) by the separate iris model's."""
+    side = model.input_shape[0]
+    points_output = int(np.argmin([np.prod(shape) for shape in model.output_shapes]))
+    for outer, inner, iris, mirrored in ((33, 133, topology.RIGHT_IRIS, True), (362, 263, topology.LEFT_IRIS, False)):
+        first, last = mesh[outer, :2].astype(np.float64), mesh[inner, :2].astype(np.float64)
+        along = last - first
+        middle = (first + last) / 2
+        # The model reads the square around the eye's corners, 2.3 times as wide as they are apart.
+        matrix = roi_matrix(np.array([*middle, 2.3 * np.hypot(*along), math.atan2(along[1], along[0])]), side)
+        if mirrored:
+            # It knows left eyes only: a right one is shown mirrored, which also exchanges the rim's two sides.
+            matrix = np.array([[-matrix[0, 0], -matrix[0, 1], side - matrix[0, 2]], matrix[1]])
+        view = warp(picture, matrix, (side, side)).astype(np.float32) / 255.0
+        points = model.run(view[None])[points_output].reshape(5, 3)[[0, 3, 2, 1, 4] if mirrored else slice(None)]
+        mesh[iris, :2] = transform_points(invert(matrix), points[:, :2])
 
 
 def eight_bit(view: np.ndarray) -> np.ndarray:

@@ -41,13 +41,48 @@ STABLE = np.array([33, 133, 362, 263, 130, 359, 243, 463, 168, 6, 197, 195, 5, 4
                    446, 124, 353])  # fmt: skip
 """Points that expressions hardly move; the alignment and the pose rest on them."""
 
-TO_68 = np.array([162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
-                  71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305,
+# fmt: off
+TO_68 = np.array([127, 234, 93, 132, 172, 136, 150, 176, 152, 400, 379, 365, 397, 361, 323, 454, 356,
+                  70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305,
                   33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-                  61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87])  # fmt: skip
+                  61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 78, 81, 13, 311, 308, 402, 14, 178])
 """(68,) mesh points nearest to the iBUG markup: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, lips 48-67."""
+
+JAW_LINE = np.array([127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152,
+                     377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356])
+"""The outline from the right ear's top over the chin (its middle) to the left ear's."""
+
+# What follows the jaw line in the 98-point markup: brows 33-50, nose 51-59, eyes 60-75, lips 76-95, pupils 96-97.
+_AFTER_JAW_98 = np.array([70, 63, 105, 66, 107, 55, 65, 52, 53, 336, 296, 334, 293, 300, 283, 282, 295, 285,
+                          168, 197, 5, 4, 75, 97, 2, 326, 305,
+                          33, 160, 159, 158, 133, 153, 145, 144, 362, 385, 386, 387, 263, 373, 374, 380,
+                          61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 78, 81, 13, 311, 308, 402, 14, 178,
+                          468, 473])
+# fmt: on
 
 
 def to_68(landmarks: np.ndarray) -> np.ndarray:
     """The 68 iBUG points (..., 68, D) of meshes (..., 478, D)."""
     return landmarks[..., TO_68, :]
+
+
+def to_98(landmarks: np.ndarray) -> np.ndarray:
+    """The 98 WFLW points (..., 98, D) of meshes (..., 478, D).
+
+    The 33 of the jaw lie at equal distances along the mesh's outline, 16 is the chin; the others are mesh points.
+    """
+    meshes = landmarks.reshape(-1, *landmarks.shape[-2:])
+    points = np.concatenate([np.stack([_jaw_33(mesh[JAW_LINE]) for mesh in meshes]), meshes[:, _AFTER_JAW_98]], axis=1)
+    return points.reshape(*landmarks.shape[:-2], 98, landmarks.shape[-1])
+
+
+def _jaw_33(line: np.ndarray) -> np.ndarray:
+    chin = len(JAW_LINE) // 2
+    return np.concatenate([_spread(line[: chin + 1], 17), _spread(line[chin:], 17)[1:]]).astype(line.dtype)
+
+
+def _spread(line: np.ndarray, count: int) -> np.ndarray:
+    """``count`` points at equal distances along a polyline (N, D)."""
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    wanted = np.linspace(0.0, along[-1], count)
+    return np.stack([np.interp(wanted, along, coordinate) for coordinate in line.T], axis=1)

@@ -1,0 +1,57 @@
+"""52 blendshape weights from a mesh: what the face does, apart from whose it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from understudy.errors import WeightsError
+from understudy.faces.interpreter import Interpreter
+from understudy.faces.models import FaceModels
+
+NAMES: tuple[str, ...] = (
+    *("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight"),
+    *("cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft"),
+    *("eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft"),
+    *("eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft"),
+    *("jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight"),
+    *("mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight"),
+    *("mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper"),
+    *("mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft"),
+    *("mouthUpperUpRight", "noseSneerLeft", "noseSneerRight"),
+)
+"""Names of the 52 weights; left and right are the person's own."""
+
+# The points that the model reads, in its order.
+# fmt: off
+_POINTS = np.array([0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67,
+                    70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146,
+                    148, 149, 150, 152, 153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181,
+                    185, 191, 195, 197, 234, 246, 249, 251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293,
+                    295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361,
+                    362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398,
+                    400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477])
+# fmt: on
+
+
+class BlendshapeModel:
+    """Measures blendshapes.
+
+    Args:
+        models: from :func:`understudy.faces.models.find_models`; only the official task file holds this model.
+        num_threads: processor threads.
+
+    Raises:
+        WeightsError: the models at hand have no blendshapes.
+    """
+
+    def __init__(self, models: FaceModels, *, num_threads: int = 1) -> None:
+        if models.blendshapes is None:
+            raise WeightsError(
+                "Blendshapes need face_landmarker.task, but only the older face models are on this machine; "
+                "run `understudy weights pull face-landmarker`, or do without blendshapes."
+            )
+        self._interpreter = Interpreter(models.blendshapes, num_threads=num_threads)
+
+    def blendshapes(self, landmarks: np.ndarray) -> np.ndarray:
+        """Weights (N, 52) float32 in 0..1, in the order of :data:`NAMES`, of meshes (N, 478, 2 or 3) in picture pixels."""
+        return self._interpreter.run(np.asarray(landmarks, np.float32)[:, _POINTS, :2])[0].reshape(-1, len(NAMES))
