@@ -1,0 +1,177 @@
+"""The comb's one training phase: every identity reconstructs its own pictures through the shared encoder.
+
+The paper's loss is not in its appendix; second-hand accounts name MS-SSIM inside the face mask. Here: MS-SSIM (Wang, Simoncelli
+and Bovik 2003) and a weighted L1, both inside the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from understudy.families.comb.network import CombNetwork, level_size, trimmed
+from understudy.family import Phase
+
+if TYPE_CHECKING:
+    from understudy.dataset.batches import Portion
+
+WINDOW, SIGMA = 11, 1.5
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2
+C1, C2 = 0.01**2, 0.03**2  # (K1 L)² and (K2 L)² with L = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """Weights of the loss terms."""
+
+    ssim: float = 0.5
+    """Of 1 - MS-SSIM."""
+    l1: float = 1.0
+    """Of the weighted mean absolute difference."""
+
+
+def gaussian_window(size: int = WINDOW, sigma: float = SIGMA) -> Tensor:
+    """(size,) weights that sum to 1."""
+    at = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+    window = torch.exp(-(at**2) / (2 * sigma**2))
+    return window / window.sum()
+
+
+def blur(x: Tensor, window: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, C, h - 10, w - 10), only where the whole window lies inside."""
+    channels = x.shape[1]
+    kernel = window.to(x).expand(channels, 1, -1)
+    x = functional.conv2d(x, kernel[:, :, None, :], groups=channels)
+    return functional.conv2d(x, kernel[:, :, :, None], groups=channels)
+
+
+def similarity(a: Tensor, b: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """Luminance-and-structure map (SSIM) and contrast-structure map of two (B, C, h, w) pictures in [0, 1]."""
+    channels = a.shape[1]
+    moments = blur(torch.cat([a, b, a * a, b * b, a * b], 1), window)
+    mean_a, mean_b, aa, bb, ab = moments.split(channels, 1)
+    variance_a, variance_b, covariance = aa - mean_a**2, bb - mean_b**2, ab - mean_a * mean_b
+    contrast = (2 * covariance + C2) / (variance_a + variance_b + C2)
+    return (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1) * contrast, contrast
+
+
+def masked_ms_ssim(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the batch of MS-SSIM inside the face; 1 for equal pictures.
+
+    As many of the five scales are used as the window fits into, their weights scaled to sum to 1. What lies outside the
+    face is set to 0 in both pictures, so that it cannot count.
+
+    Args:
+        a, b: (B, 3, s, s) in [0, 1], s >= 11.
+        weights: (B, 1, s, s) >= 0, 0 outside the face.
+    """
+    window = gaussian_window().to(a.device)
+    scales = 0
+    while scales < len(SCALE_WEIGHTS) and a.shape[-1] >> scales >= WINDOW:
+        scales += 1
+    exponents = torch.tensor(SCALE_WEIGHTS[:scales])
+    exponents = exponents / exponents.sum()
+    inside = (weights > 0.25).to(a.dtype)
+    a, b = a * inside, b * inside
+    margin = WINDOW // 2
+    result = a.new_ones(len(a))
+    for scale in range(scales):
+        whole, contrast = similarity(a, b, window)
+        chosen = (whole if scale == scales - 1 else contrast).mean(1, keepdim=True)
+        weight = weights[:, :, margin:-margin, margin:-margin]
+        mean = (chosen * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
+        # A negative mean would have no real power; early in training it happens.
+        result = result * mean.clamp_min(1e-4) ** exponents[scale].to(a)
+        if scale < scales - 1:
+            a, b, weights = (functional.avg_pool2d(x, 2) for x in (a, b, weights))
+    return result.mean()
+
+
+def weighted_l1(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+    """Mean absolute difference over (B, 3, s, s), each pixel by its (B, 1, s, s) weight."""
+    return ((a - b).abs() * weights).sum() / (weights.sum() * a.shape[1]).clamp_min(1e-6)
+
+
+def reconstruction_loss(
+    outputs: Tensor, targets: Tensor, weights: Tensor, settings: LossSettings
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and its parts; below 11 pixels, where SSIM's window does not fit, L1 alone."""
+    outputs = outputs.float()
+    l1 = weighted_l1(outputs, targets, weights)
+    total, parts = settings.l1 * l1, {"l1": l1.detach()}
+    if settings.ssim > 0 and targets.shape[-1] >= WINDOW:
+        ssim = masked_ms_ssim(outputs, targets, weights)
+        total = total + settings.ssim * (1 - ssim)
+        parts["ms_ssim"] = ssim.detach()
+    return total, parts
+
+
+class CombTrainable:
+    """A comb network as the training loop sees it (see ``understudy.family.Trainable``)."""
+
+    def __init__(self, network: CombNetwork, losses: LossSettings, identities: Sequence[str] | None = None) -> None:
+        self.network: nn.Module = network
+        self.comb = network
+        self.losses = losses
+        self.trained = list(identities or network.identities)
+
+    def phases(self) -> Sequence[Phase]:
+        return (Phase(name="reconstruct"),)
+
+    def parameter_groups(self, phase: str) -> Mapping[str, Sequence[nn.Parameter]]:
+        return {
+            "encoder": list(self.comb.encoder.parameters()),
+            "shared": list(self.comb.shared.parameters()),
+            "branches": list(self.comb.branches.parameters()),
+        }
+
+    def set_resolution(self, resolution: int) -> bool:
+        level = (resolution // 4).bit_length() - 1
+        changed = level != self.comb.level or len(self.comb.rgb_levels()) > 2
+        if changed:
+            self.comb.grow_to(level)
+        return changed
+
+    def loss(self, phase: str, batch: Sequence[Portion], fade: float) -> tuple[Tensor, Mapping[str, Tensor]]:
+        outputs = self.network([p.inputs for p in batch], [p.identity for p in batch], fade)
+        return reconstruction_loss(
+            torch.cat(outputs),
+            torch.cat([p.targets for p in batch]),
+            torch.cat([p.weights for p in batch]),
+            self.losses,
+        )
+
+    @torch.no_grad()
+    def preview(self, batch: Sequence[Portion], fade: float) -> np.ndarray:
+        """Columns: the picture, its reconstruction, the same performance by the next identity, and so on."""
+        rows = []
+        names = [p.identity for p in batch]
+        for at, portion in enumerate(batch):
+            order = names[at:] + names[:at]
+            shown = order[: min(len(order), 5)]
+            outputs = self.network([portion.inputs] * len(shown), shown, fade)
+            columns = [portion.inputs, *(o.float() for o in outputs)]
+            while len(columns) < 1 + min(len(names), 5):
+                columns.append(torch.zeros_like(portion.inputs))
+            rows.append(torch.cat(columns, 3))
+        grid = torch.cat(rows).permute(0, 2, 3, 1)
+        return (grid.reshape(-1, *grid.shape[2:]).clamp(0, 1) * 255).round().byte().numpy()
+
+    def checkpoint(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+        comb = self.comb
+        settings = trimmed(comb.settings, comb.level)
+        # Levels that have not begun to train are no part of the result.
+        kept = CombNetwork(settings, comb.identities).state_dict().keys()
+        tensors = {name: tensor for name, tensor in comb.state_dict().items() if name in kept}
+        card = {
+            "settings": asdict(settings),
+            "identities": list(comb.identities),
+            "resolution": level_size(comb.level),
+        }
+        return tensors, card

@@ -1,0 +1,160 @@
+"""The contract between a family (a published system) and the rest of the house.
+
+It stands at the height of the task: a family says which tasks it does, takes crops and returns crops with mattes, and hands
+the training loop named phases. Nothing here speaks of encoders, latents or key points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from understudy.dataset.augment import AugmentSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from understudy.dataset.batches import Portion
+
+
+class Task(StrEnum):
+    """What an artist can ask of a family."""
+
+    SWAP = "swap"
+    EDIT = "edit"
+    ANIMATE = "animate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training at one resolution."""
+
+    resolution: int
+    """Side of the pictures, pixels."""
+    pictures: int
+    """How many training pictures the stage lasts, over all identities."""
+    batch: int
+    """Pictures of every identity in one step."""
+    fade: float = 1.0
+    """Share of the stage over which the new level fades in linearly; 1 is the paper's, 0 switches it on at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training, saved beside its result."""
+
+    family: str
+    preset: str
+    network: Mapping[str, Any]
+    """The family's own network settings."""
+    losses: Mapping[str, Any] = field(default_factory=dict)
+    """The family's own loss settings."""
+    stages: tuple[Stage, ...]
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Factors on the learning rate by the name of a parameter group."""
+    cool_down: float = 0.0
+    """Share of the last stage over which the learning rate falls to a twentieth."""
+    ema_pictures: int = 10_000
+    """Half-life of the averaged weights, in training pictures; 0 keeps the plain weights."""
+    precision: str = "auto"
+    """``auto``, ``bf16`` or ``float32``."""
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    start: str | None = None
+    """Weights to start from: ``base`` is the packaged base model, else a checkpoint's path."""
+    seed: int = 0
+
+    @property
+    def pictures(self) -> int:
+        return sum(stage.pictures for stage in self.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapResult:
+    """What a family returns for a batch of crops."""
+
+    crops: np.ndarray
+    """(B, size, size, 3) float32, RGB in [0, 1], view colour space."""
+    mattes: np.ndarray | None = None
+    """(B, size, size) float32 in [0, 1]: where the family itself says its face is; None leaves it to the landmarks."""
+    motion: np.ndarray | None = None
+    """(B, size, size, 2) float32 normalised displacement, for families that move pixels."""
+
+
+class Performer(Protocol):
+    """A checkpoint, ready to perform."""
+
+    identities: tuple[str, ...]
+    size: int
+
+    def swap(self, crops: np.ndarray, identity: str) -> SwapResult:
+        """(B, size, size, 3) float32 RGB in [0, 1] -> the same faces as ``identity``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of a training step with an optimiser of its own."""
+
+    name: str
+    every: int = 1
+    """It runs in every so-many-th step."""
+
+
+class Trainable(Protocol):
+    """A family in training: the loop drives it, the family owns the mathematics."""
+
+    network: torch.nn.Module
+
+    def phases(self) -> Sequence[Phase]:
+        """The phases of a step, in order."""
+        ...
+
+    def parameter_groups(self, phase: str) -> Mapping[str, Sequence[torch.nn.Parameter]]:
+        """The parameters that ``phase`` trains, by group name (see ``Recipe.rates``)."""
+        ...
+
+    def set_resolution(self, resolution: int) -> bool:
+        """Grow to pictures of this side; True when parameters came or went."""
+        ...
+
+    def loss(
+        self, phase: str, batch: Sequence[Portion], fade: float
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """The phase's loss, and named figures to log."""
+        ...
+
+    def preview(self, batch: Sequence[Portion], fade: float) -> np.ndarray:
+        """A picture grid, (H, W, 3) uint8."""
+        ...
+
+    def checkpoint(self) -> tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]:
+        """Tensors and settings that a performer needs, taken from the present weights."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One published system. Creating it loads no torch; the callables do when they are called."""
+
+    name: str
+    title: str
+    paper: str
+    tasks: frozenset[Task]
+    presets: tuple[str, ...]
+    recipe: Callable[..., Recipe]
+    """``recipe(preset, identities=2)``: the whole training settings of a preset."""
+    trainable: Callable[..., Trainable]
+    """``trainable(recipe, identities, face_pictures)``: a network ready to train, started as the recipe says."""
+    performer: Callable[..., Performer]
+    """``performer(checkpoint, device=...)``: a checkpoint ready to perform."""
+
+
+def checkpoint_path(run: Path) -> Path:
+    """Where a run keeps the weights that perform."""
+    return run / "model.safetensors"
