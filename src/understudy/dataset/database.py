@@ -31,8 +31,13 @@ class Database:
     def __init__(self, path: Path | str, schema: str, *, version: int, mend: str) -> None:
         self.path, self._mend = Path(path), mend
         self._lock = threading.RLock()
-        with storage_guard(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with storage_guard(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StorageError(
+                f"{self.path.parent} is no folder, or lies below a file; choose another place."
+            ) from error
         with self._guard():
             self._connection = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
