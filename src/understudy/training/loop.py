@@ -144,7 +144,7 @@ class Loop:
                 kept |= flatten_optimiser(names, optimiser)
         self.trainable.set_resolution(self.recipe.stages[stage].resolution)
         network = self.trainable.network
-        network.to(self.fabric.device, memory_format=torch.channels_last)
+        network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimisers = make_optimisers(self.trainable, self.recipe)
         names = self.names()
         for optimiser in self.optimisers.values():
@@ -250,9 +250,9 @@ class Loop:
                 position = position_at(self.recipe.stages, self.pictures)
                 finished = position.finished
                 self.seconds = before + time.monotonic() - started
-                over = self.share() >= 1.0
-                if finished or over or self._anyone(stop.reason):
-                    reason = "end" if finished else stop.reason or ("minutes" if over else "signal")
+                reason = stop.reason or ("minutes" if self.share() >= 1.0 else "")
+                if finished or self._anyone(reason):
+                    reason = "end" if finished else reason or "another process"
                     break
                 while position.stage > self.stage:
                     self.enter_stage(self.stage + 1)
@@ -312,7 +312,8 @@ class Loop:
         """All processes stop at the same step when one is told to."""
         if self.fabric.world_size == 1:
             return bool(reason)
-        return bool(self.fabric.all_reduce(torch.tensor(float(bool(reason))), reduce_op="sum") > 0)
+        told = self.fabric.all_reduce(torch.tensor(float(bool(reason)), device=self.fabric.device), reduce_op="sum")
+        return float(told) > 0  # type: ignore[arg-type]
 
     def _to_device(self, portion: Portion) -> Portion:
         place = lambda x: x.to(self.fabric.device, memory_format=torch.channels_last)  # noqa: E731

@@ -83,7 +83,7 @@ def convolution(inputs: int, outputs: int, kernel: int = 3, padding: int = 1) ->
     """A convolution with bias, He-initialised for LeakyReLU(0.2)."""
     layer = nn.Conv2d(inputs, outputs, kernel, padding=padding)
     nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
 
@@ -228,7 +228,7 @@ class CombNetwork(nn.Module):
             raise OptionError(f"comb: level {level} is outside 0..{self.settings.top_level}.")
         keep = {str(level)} | ({str(level - 1)} if str(level - 1) in self.encoder.from_rgb else set())
         sites = [(self.encoder.from_rgb, self._from_rgb)]
-        sites += [(branch.to_rgb, self._to_rgb) for branch in self.branches.values()]  # type: ignore[union-attr]
+        sites += [(self.branch(name).to_rgb, self._to_rgb) for name in self.identities]
         # Levels that are still shared have one to-RGB per identity too: even at 4x4 every identity has its own colours.
         for layers, make in sites:
             for name in [n for n in layers if n not in keep]:
@@ -239,7 +239,7 @@ class CombNetwork(nn.Module):
 
     def finish_level(self) -> None:
         """Throw away the RGB layers of the level below."""
-        for layers in [self.encoder.from_rgb, *(b.to_rgb for b in self.branches.values())]:  # type: ignore[union-attr]
+        for layers in [self.encoder.from_rgb, *(self.branch(name).to_rgb for name in self.identities)]:
             for name in [n for n in layers if n != str(self.level)]:
                 del layers[name]
 
