@@ -106,7 +106,7 @@ class CropTransform:
         return warp(crop, matrix, (x1 - x0, y1 - y0), cubic=True, border=border)
 
     def points_to_crop(self, points: np.ndarray, size: int) -> np.ndarray:
-        """Plate pixels (..., 2 or 3) to pixels of a crop of ``size``; a third coordinate is scaled along. float32 in, float32 out."""
+        """Plate pixels (..., 2 or 3) to pixels of a crop of ``size``; a third coordinate is scaled along, float32 stays."""
         return _map_points(self.for_size(size), points, size / self.side)
 
     def points_to_plate(self, points: np.ndarray, size: int) -> np.ndarray:
@@ -138,7 +138,9 @@ class MeshFit:
 
 @functools.cache
 def mean_mesh() -> np.ndarray:
-    """The neutral mean mesh (478, 3) float64: upright, x right, y down, z away from the camera; chin to forehead is 1 high; symmetric.
+    """The neutral mean mesh (478, 3) float64: upright, symmetric; x right, y down, z away from the camera.
+
+    From chin to forehead it is 1 high. It is the mean of what the mesh model measures on frontal pictures of invented people.
 
     Its origin is the middle of the face as seen from the front, at the depth about which the outline turns.
     """

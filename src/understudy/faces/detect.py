@@ -46,22 +46,26 @@ class FaceDetector:
         self._side = self._interpreter.input_shape[0]
         self._anchors = anchors(self._side)
 
-    def detect(self, pictures: Sequence[np.ndarray]) -> list[list[Detection]]:
+    def detect(self, pictures: Sequence[np.ndarray], *, tiles: str | None = None) -> list[list[Detection]]:
         """Faces of every picture, surest first.
 
         Args:
             pictures: each (H, W, 3) uint8 RGB, display-encoded; sizes may differ.
-        """
-        return [self._detect_one(picture) for picture in pictures]
+            tiles: in place of the detector's own choice.
 
-    def _detect_one(self, picture: np.ndarray) -> list[Detection]:
+        Raises:
+            FaceError: not an 8-bit RGB picture, or one smaller than 16 pixels.
+        """
+        return [self._detect_one(picture, tiles or self.tiles) for picture in pictures]
+
+    def _detect_one(self, picture: np.ndarray, tiles: str) -> list[Detection]:
         check_picture(picture)
         height, width = picture.shape[:2]
         rows = [self._detect_window(picture, (0, 0, width, height), self.threshold)]
         sure = min(self.threshold + _TILE_MARGIN, 0.95)
         rows += [
             _inside(self._detect_window(picture, window, sure), window, width, height)
-            for window in tile_windows(width, height, divisors=_TILE_DIVISORS[self.tiles])
+            for window in tile_windows(width, height, divisors=_TILE_DIVISORS[tiles])
         ]
         merged = weighted_suppression(np.concatenate(rows))
         return [
@@ -158,7 +162,10 @@ def box_overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def tile_windows(width: int, height: int, divisors: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Overlapping squares (x0, y0, x1, y1) of a picture, their sides the short side over each divisor (1: only where it is oblong)."""
+    """Overlapping squares (x0, y0, x1, y1) of a picture, as large as its short side over each divisor.
+
+    The divisor 1 counts only where the picture is clearly oblong.
+    """
     short = min(width, height)
     windows: list[tuple[int, int, int, int]] = []
     for divisor in divisors:

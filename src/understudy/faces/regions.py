@@ -27,12 +27,16 @@ class Region(IntEnum):
 
 # Hat, necklace and clothes count as background.
 FROM_CELEBAMASK = np.array([0, 6, 5, 10, 3, 3, 2, 2, 7, 7, 9, 1, 1, 4, 0, 11, 0, 8, 0], np.uint8)
-"""(19,) region of every CelebAMask-HQ label: skin, nose, eye_g, l_eye, r_eye, l_brow, r_brow, l_ear, r_ear, mouth, u_lip, l_lip, hair,
-hat, ear_r, neck_l, neck, cloth are 1 to 18."""
+"""(19,) region of every CelebAMask-HQ label.
+
+1 to 18 are skin, nose, eye_g, l_eye, r_eye, l_brow, r_brow, l_ear, r_ear, mouth, u_lip, l_lip, hair, hat, ear_r, neck_l,
+neck, cloth."""
 
 FROM_BISENET = np.array([0, 6, 2, 2, 3, 3, 10, 7, 7, 11, 5, 9, 1, 1, 8, 0, 0, 4, 0], np.uint8)
-"""(19,) region of every label of the BiSeNet face parser: skin, l_brow, r_brow, l_eye, r_eye, eye_g, l_ear, r_ear, ear_r, nose, mouth,
-u_lip, l_lip, neck, neck_l, cloth, hair, hat are 1 to 18."""
+"""(19,) region of every label of the BiSeNet face parser.
+
+1 to 18 are skin, l_brow, r_brow, l_eye, r_eye, eye_g, l_ear, r_ear, ear_r, nose, mouth, u_lip, l_lip, neck, neck_l, cloth,
+hair, hat."""
 
 
 def to_regions(labels: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -53,7 +53,8 @@ def stabilise_all(
     """The single measurements behind :func:`stabilise_landmarks` for several faces of a picture, in one batch.
 
     Returns:
-        (faces, N, 478, 3) float32 picture pixels; ``[:, 0]`` are the unperturbed ones, the mean over the second axis is steady.
+        (faces, N, 478, 3) float32 picture pixels; ``[:, 0]`` are the unperturbed ones, the mean over the second axis is
+        steady.
     """
     changes = perturbed_regions(perturbations, shift=shift, scale=scale, seed=seed)
     rois = np.concatenate([apply_changes(roi_from_landmarks(mesh), changes) for mesh in meshes])
@@ -64,8 +65,8 @@ def stabilise_all(
 def perturbed_regions(count: int, *, shift: float, scale: float, seed: int) -> np.ndarray:
     """(count, 3) changes of a region: shift in x and y and change of side, all as shares of the side.
 
-    The first is none at all, the others come in pairs of opposites: what an error owes to the region's place in first order
-    cancels in the mean.
+    The first is none at all, the others come in pairs of opposites: what an error owes to the region's place in first
+    order cancels in the mean.
 
     Raises:
         OptionError: no perturbation asked for, or shares outside 0 to 0.3.
@@ -90,14 +91,15 @@ def apply_changes(roi: np.ndarray, changes: np.ndarray) -> np.ndarray:
 def jitter(landmarks: np.ndarray, *, numbers: Sequence[int] | None = None) -> float:
     """How much points shake from frame to frame, in pixels, whatever smooth motion they make.
 
-    Through every five successive positions of a point the best parabola in time is laid; what the middle position keeps as
-    distance from it is shake. (That residual is 3/35 of the second difference of the second difference, so motion up to a cubic
-    in time counts as none.) The figure is the root mean square of these distances over time and points, scaled so that an
-    independent shake of every frame by r pixels RMS, in two dimensions, reads r.
+    Through every five successive positions of a point the best parabola in time is laid; what the middle position keeps
+    as distance from it is shake. (That residual is 3/35 of the second difference of the second difference, so motion up
+    to a cubic in time counts as none.) The figure is the root mean square of these distances over time and points,
+    scaled so that an independent shake of every frame by r pixels RMS, in two dimensions, reads r.
 
     Args:
         landmarks: (T, P, 2 or more) pixels, of which x and y count.
-        numbers: (T,) frame numbers, rising; only unbroken runs of five are used. Without them all frames are successive.
+        numbers: (T,) frame numbers, rising; only unbroken runs of five are used. Without them all frames are
+            successive.
 
     Returns:
         Pixels; not-a-number where no five frames follow each other.

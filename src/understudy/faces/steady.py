@@ -1,9 +1,10 @@
 """Smoothing of the alignment over time: no lag, and fast motion is followed.
 
-Every frame's crop is replaced by the value, at that frame, of a parabola in time laid through its neighbours on both sides. How
-many neighbours have a say is decided frame by frame: those that agree, within the measurement's own noise, with what the last and
-shorter parabola says of them (adaptive weights smoothing). While the head rests, many agree and the shake is averaged away; at a
-sudden turn few do, and the measurement stands. Weights fall off smoothly, so the number of neighbours never jumps.
+Every frame's crop is replaced by the value, at that frame, of a parabola in time laid through its neighbours on both
+sides. How many neighbours have a say is decided frame by frame: those that agree, within the measurement's own noise,
+with what the last and shorter parabola says of them (adaptive weights smoothing). While the head rests, many agree and
+the shake is averaged away; at a sudden turn few do, and the measurement stands. Weights fall off smoothly, so the number
+of neighbours never jumps.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from understudy.faces.align import CropTransform
 # Half-lengths of the growing windows, in frames; each is judged by the one before it.
 _WINDOWS = (2.0, 4.0, 7.0, 12.0)
 # A neighbour farther from the last parabola than this many times the noise has lost most of its say.
-_AGREEMENT = 3.0
+_AGREEMENT = 2.5
 # A longer parabola may depart from the shorter one by about this many of the shorter one's standard deviations.
-_DEPARTURE = 1.7
+_DEPARTURE = 1.3
 # Frames that make one unit of the parabolas' abscissa, for the sake of well-scaled equations.
 _UNIT = 4.0
 
