@@ -27,7 +27,7 @@ def parameters(command: Command) -> list[inspect.Parameter]:
     """The parameters that typer reads: arguments first, in the command's order, then one option per field."""
     options, _ = command.job()
     made = {}
-    for owner, field in _leaves(options):
+    for owner, field, panel in _leaves(options):
         name = field.name
         if name in command.hidden or (kind := _typer_type(_hints(owner)[name])) is None:
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -35,7 +35,7 @@ def parameters(command: Command) -> list[inspect.Parameter]:
             continue
         if name in made:
             raise InternalError(f"{options.__name__} has two fields called {name}")
-        made[name] = _parameter(command, owner, field, kind)
+        made[name] = _parameter(command, owner, field, kind, panel)
     unknown = ({*command.arguments, *command.flags} - set(made)) | (set(command.hidden) - _names(options))
     if unknown:
         raise InternalError(f"{options.__name__} has no field {', '.join(sorted(unknown))}")
@@ -64,20 +64,24 @@ def field_help(owner: type, name: str) -> str:
     return str(field.metadata.get("help") or _strings_under_fields(owner).get(name, ""))
 
 
-def _leaves(options: type) -> list[tuple[type, dataclasses.Field]]:
-    """Every field with its owner; fields that are options classes themselves are replaced by theirs."""
+def _leaves(options: type, panel: str | None = None) -> list[tuple[type, dataclasses.Field, str | None]]:
+    """Every field with its owner and help panel; a field that is an options class itself is replaced by that one's fields."""
     leaves = []
     for field in dataclasses.fields(options):
-        nested = _nested(_hints(options)[field.name])
-        leaves += _leaves(nested) if nested else [(options, field)] if field.init else []
+        if nested := _nested(_hints(options)[field.name]):
+            leaves += _leaves(nested, f"Options: {field.name}")
+        elif field.init:
+            leaves.append((options, field, panel))
     return leaves
 
 
 def _names(options: type) -> set[str]:
-    return {field.name for _, field in _leaves(options)}
+    return {field.name for _, field, _ in _leaves(options)}
 
 
-def _parameter(command: Command, owner: type, field: dataclasses.Field, kind: Any) -> inspect.Parameter:
+def _parameter(
+    command: Command, owner: type, field: dataclasses.Field, kind: Any, panel: str | None
+) -> inspect.Parameter:
     name = field.name
     has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
@@ -88,11 +92,8 @@ def _parameter(command: Command, owner: type, field: dataclasses.Field, kind: An
         info = typer.Argument(help=text)
     else:
         word = name.rstrip("_").replace("_", "-")  # `from_` is --from
-        names = (
-            *command.flags.get(name, ()),
-            f"--{word}/--no-{word}" if kind is bool and default is not False else f"--{word}",
-        )
-        info = typer.Option(*names, help=text)
+        own = f"--{word}/--no-{word}" if kind is bool and default is not False else f"--{word}"
+        info = typer.Option(*command.flags.get(name, (own,)), help=text, rich_help_panel=panel)
     annotation = Annotated[kind if not has_default or default is not None else kind | None, info]
     return inspect.Parameter(
         name,

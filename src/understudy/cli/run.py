@@ -129,6 +129,10 @@ def _do(command: Command, options: Any, wants_json: bool) -> NoReturn:
     else:
         _print_text(command.show(report))
     sys.stdout.flush()
+    stopped_by = getattr(report, "stopped_by", "")
+    if stopped_by in ("SIGINT", "SIGTERM"):  # the job finished its step, saved everything and told us why
+        sys.stderr.write(f"Stopped by {stopped_by}. {command.again}\n")
+        raise typer.Exit(128 + signal.Signals[stopped_by])
     raise typer.Exit(command.exit_code(report))
 
 

@@ -1,0 +1,79 @@
+"""``understudy inspect``: the appendix' experiments on a trained model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from understudy.cli.command import Command, Group
+from understudy.cli.show import escape, path
+
+
+def _interpolate_job() -> Any:
+    from understudy.jobs.inspect import InterpolateOptions, interpolate
+
+    return InterpolateOptions, interpolate
+
+
+def _show_interpolate(report: Any) -> str:
+    lines = [f"{path(report.sheet)}", f"[dim]from {escape(report.anchors[0])} to {escape(report.anchors[1])}[/]"]
+    for name, smoothness in report.smoothness.items():
+        mean = sum(report.steps[name]) / len(report.steps[name])
+        lines.append(f"  {escape(name)}: mean step {mean:.2f} % of the range, largest {smoothness:.2f} times that")
+    return "\n".join(lines)
+
+
+def _neighbours_job() -> Any:
+    from understudy.jobs.inspect import NeighboursOptions, neighbours
+
+    return NeighboursOptions, neighbours
+
+
+def _show_neighbours(report: Any) -> str:
+    lines = [f"{path(report.sheet)}"]
+    for frame in report.frames:
+        lines.append(f"  frame {frame['number']}: nearest {escape(frame['picture'])}, {frame['distance']:.4f} away")
+    return "\n".join([*lines, f"[dim]training pictures lie {report.spacing:.4f} from their own nearest fellows[/]"])
+
+
+def _latents_job() -> Any:
+    from understudy.jobs.inspect import LatentsOptions, latents
+
+    return LatentsOptions, latents
+
+
+def _show_latents(report: Any) -> str:
+    return "\n".join(
+        [
+            f"{path(report.sheet)}",
+            f"  the two axes drawn hold {100 * sum(report.explained):.0f} % of the variance of {report.size} numbers",
+            f"  {100 * report.told_apart:.0f} % of the pictures are told apart by the nearest class mean (chance "
+            f"{100 * report.chance:.0f} %): the nearer to chance, the freer of identity the latents are",
+        ]
+    )
+
+
+COMMAND = Group(
+    sentence="Look into a trained model, as the paper's appendix does.",
+    commands={
+        "interpolate": Command(
+            sentence="Walk the straight path between two latents, decoded by every identity (Fig. 15, 16).",
+            job=_interpolate_job,
+            show=_show_interpolate,
+            arguments=("identity",),
+            flags={"identities": ("--decode",), "anchors": ("--anchor",)},
+            example="understudy inspect interpolate --anchor stranger1.jpg --anchor stranger2.jpg",
+        ),
+        "neighbours": Command(
+            sentence="Show generated faces beside the nearest training pictures (Fig. 14).",
+            job=_neighbours_job,
+            show=_show_neighbours,
+            arguments=("plate",),
+            example="understudy inspect neighbours footage/plate.mp4 --identity anna",
+        ),
+        "latents": Command(
+            sentence="Draw every identity's pictures in latent space, and test how far it tells them apart.",
+            job=_latents_job,
+            show=_show_latents,
+        ),
+    },
+)
