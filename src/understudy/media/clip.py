@@ -12,7 +12,7 @@ Memory does not grow with the clip's length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -169,6 +169,8 @@ def create_clip(
     quality: int | None = None,
     job: str = "",
     complete: bool = True,
+    size: tuple[int, int] | None = None,
+    progress: Callable[[str, int, int | None], None] = lambda *_: None,
 ) -> ClipWriter:
     """Start, or go on with, a clip at ``destination``.
 
@@ -182,6 +184,8 @@ def create_clip(
             None is visually lossless.
         job: what tells this job from others (a hash of its options); frames left by a different job are made anew.
         complete: whether closing demands every frame of ``like``.
+        size: (width, height) of a movie whose frames are not of ``like``'s size.
+        progress: called with ("encode", done, total) while a movie is encoded on closing.
 
     Raises:
         MediaError: the destination fits neither the clip nor any format, is the plate itself, or cannot hold its sound.
@@ -191,7 +195,9 @@ def create_clip(
     if target.suffix.lower() in MOVIE_SUFFIXES:
         from understudy.media.formats.movie_writer import MovieWriter
 
-        return MovieWriter(target, like=like, stamp=stamp, codec=codec, quality=quality, job=job, complete=complete)
+        return MovieWriter(
+            target, like=like, stamp=stamp, codec=codec, quality=quality, job=job, complete=complete, size=size, progress=progress
+        )
     from understudy.media.formats.sequence_writer import SequenceWriter
 
     if codec is not None:

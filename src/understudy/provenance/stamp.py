@@ -22,6 +22,9 @@ class Stamp:
     digital_source_type: str = COMPOSITE_WITH_MODEL
     record_sha256: str | None = None
 
+    def tags(self) -> dict[str, str]:
+        """Return the mark as plain names and values, for containers that hold such."""
+        return {"DigitalSourceType": self.digital_source_type}
 
 def stamp_file(path: Path, stamp: Stamp) -> None:
     """Put ``stamp`` into the file."""

@@ -19,6 +19,7 @@ from understudy.media.clip import Clip
 from understudy.media.colour import ColourSpace
 from understudy.media.formats.movie_index import MovieIndex, index_movie
 from understudy.media.formats.orientation import Orientation
+from understudy.media.formats.timecode import advance
 from understudy.media.formats.planes import ColourTags, PlaneFormat, canonical_format, to_pixels
 from understudy.media.frame import Frame
 from understudy.media.pattern import ranges
@@ -55,7 +56,18 @@ class MovieClip(Clip):
         self.size = self.orientation.upright_size(self.coded_size)
         self.dtype = self.format.dtype
         self.channels = self.format.channels
+        context = self._stream.codec_context
+        self.codec, self.codec_tag = context.name, context.codec_tag
+        self.metadata, self.stream_metadata = dict(self._container.metadata), dict(self._stream.metadata)
+        self.sample_aspect_ratio = context.sample_aspect_ratio
         self._forward: tuple[int, Iterator[Frame]] | None = None
+
+    @property
+    def timecode(self) -> str | None:
+        """Time code of the first frame in ``numbers``, such as ``01:00:00:00``; None if the movie has none."""
+        told = [self.stream_metadata, self.metadata, *(dict(stream.metadata) for stream in self._container.streams.data)]
+        start = next((tags["timecode"] for tags in told if tags.get("timecode")), None)
+        return None if start is None else advance(start, self.numbers[0] - 1, self.rate)
 
     @property
     def times(self) -> list[Fraction]:
