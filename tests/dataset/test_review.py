@@ -82,7 +82,7 @@ def test_a_fingerprint_survives_encoding_and_light_and_tells_faces_apart():
 def test_the_sharpest_of_near_duplicates_is_kept(face_set):
     for number, picture in enumerate([face(1, blur=0.8), face(1), face(2), face(1, blur=0.5), face(3)]):
         add(face_set, number, picture)
-    nearest = find_duplicates(face_set.entries(), threshold=20)
+    nearest = find_duplicates(face_set.entries(), threshold=40)
     duplicates = {name: other for name, (_, other) in nearest.items() if other}
     assert duplicates == {"take.000000.0": "take.000001.0", "take.000003.0": "take.000001.0"}
 

@@ -21,8 +21,8 @@ ALIASES = {
     "sharpness": "blur",
     "duplicate": "duplicates",
 }
-NEAR_DUPLICATE = 20
-"""Differing bits, of 256, up to which two pictures count as near duplicates."""
+NEAR_DUPLICATE = 6
+"""Differing bits, of 256, up to which two pictures count as near duplicates: encoding alone makes 2 to 4."""
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -270,7 +270,7 @@ def arrange(
 def sheet_of_scores(face_set: FaceSet, scores: Sequence[Score], *, sort: str, title: str, most: int = 96) -> np.ndarray:
     """A contact sheet (H, W, 3) uint8 RGB of at most ``most`` pictures, evenly picked where there are more.
 
-    Dropped pictures have a red frame, near duplicates an amber one.
+    Dropped pictures have a red frame; sorted by duplicates, near duplicates have an amber one.
     """
     if len(scores) > most:
         picked = np.unique(np.linspace(0, len(scores) - 1, most).round().astype(int))
@@ -279,7 +279,8 @@ def sheet_of_scores(face_set: FaceSet, scores: Sequence[Score], *, sort: str, ti
     def cells():
         for score in scores:
             entry = score.entry
-            tone = "dropped" if entry.dropped is not None else "marked" if score.duplicate_of else "plain"
+            double = sort == "duplicates" and score.duplicate_of
+            tone = "dropped" if entry.dropped is not None else "marked" if double else "plain"
             picture, _ = face_set.load(entry, min(face_set.size, 256))
             second = entry.dropped if entry.dropped else caption(score, sort)
             yield Cell(picture=picture, lines=(f"{entry.clip} {entry.number}", second), tone=tone)
@@ -290,7 +291,7 @@ def sheet_of_scores(face_set: FaceSet, scores: Sequence[Score], *, sort: str, ti
 def caption(score: Score, sort: str) -> str:
     """The figure that the sheet is sorted by, in words."""
     if sort in ("yaw", "pitch", "roll"):
-        return f"{sort} {score.value(sort):+.0f}°"
+        return f"{sort} {_degrees(score.value(sort))}"
     if sort == "size":
         return f"{score.size:.0f} px in the plate"
     if sort == "duplicates":
@@ -301,4 +302,8 @@ def caption(score: Score, sort: str) -> str:
         return f"likeness {score.value(sort):.2f}"
     if sort == "blur":
         return f"sharpness {score.blur:.3f}"
-    return f"yaw {score.yaw:+.0f}° pitch {score.pitch:+.0f}°"
+    return f"yaw {_degrees(score.yaw)} pitch {_degrees(score.pitch)}"
+
+
+def _degrees(angle: float) -> str:
+    return f"{round(angle):+d}°" if round(angle) else "0°"

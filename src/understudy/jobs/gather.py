@@ -21,7 +21,7 @@ from understudy.dataset.face_set import FaceSet
 from understudy.dataset.measures import sharpness
 from understudy.dataset.review import score_entries, sheet_of_scores
 from understudy.errors import DatasetError, FaceError, OptionError
-from understudy.faces.align import OVAL_SHARE
+from understudy.faces.align import OVAL_SHARE, canonical_transform
 from understudy.faces.parse import face_mask
 from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
 from understudy.jobs.options_gather import GatherOptions
@@ -119,7 +119,7 @@ class _Share:
     settings: str
     written: int = 0
     skipped: dict[int, str] = field(default_factory=dict)
-    todo: dict[int, TrackedFace] = field(default_factory=dict)
+    todo: set[int] = field(default_factory=set)
     kept: int = 0
     gone: int = 0
 
@@ -170,7 +170,7 @@ def gather(
             person = choose_person(people, numbers, clip=clip, identity=name, sheet=sheet_path)
             face_set = stack.enter_context(FaceSet.create(folders[name], options.size))
             shares.append(_share(options, name, consents[name], person, face_set, clip, faces))
-        _crop(clip, shares, options, progress)
+        _crop(clip, faces, shares, options, progress)
         gathered = tuple(_finish(options, share, clip, faces, finder) for share in shares)
     ended = perf_counter()
     return GatherReport(
@@ -267,7 +267,7 @@ def _share(
         if reason is not None or face is None:
             share.skipped[number] = reason or ""
         else:
-            share.todo[number] = face
+            share.todo.add(number)
     face_set.note_skipped(name, share.skipped.items(), settings)
     return share
 
@@ -276,7 +276,7 @@ def _refusal(found: TrackedFace | None, anybody: bool, options: GatherOptions) -
     """Why a face gives no picture, or None."""
     if found is None:
         return "somebody else's face only" if anybody else "no face found"
-    face, height = found.face, found.transform.side * OVAL_SHARE
+    face, height = found.face, canonical_transform(found.face).side * OVAL_SHARE
     if face.visible < options.min_visible:
         return f"half out of frame: {face.visible:.0%} of the face is inside"
     if abs(face.pose.yaw) > options.max_yaw:
@@ -298,12 +298,12 @@ def _settings(options: GatherOptions, person: Person) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _crop(clip: Clip, shares: list[_Share], options: GatherOptions, progress: Progress) -> None:
+def _crop(clip: Clip, faces: ClipFaces, shares: list[_Share], options: GatherOptions, progress: Progress) -> None:
     numbers = sorted({number for share in shares for number in share.todo})
     for place, frame in enumerate(_frames(clip, numbers)):
         picture = _pixels(frame)
         for share in shares:
-            found = share.todo.pop(frame.number, None)
+            found = faces.face(frame.number, share.person.tracks) if frame.number in share.todo else None
             if found is not None:
                 _write(share, frame.number, found, picture, options)
         progress("crop", place + 1, len(numbers))
