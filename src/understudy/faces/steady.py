@@ -22,6 +22,9 @@ _WINDOWS = (2.0, 4.0, 7.0, 12.0)
 _AGREEMENT = 2.5
 # A longer parabola may depart from the shorter one by about this many of the shorter one's standard deviations.
 _DEPARTURE = 1.3
+# Mesh errors that last a few frames (a blink moves the lids and, a little, everything) cannot be told from motion by the
+# track alone. Against invented people's exact motion they are about this share of the crop's side.
+_WOBBLE = 0.0015
 # Frames that make one unit of the parabolas' abscissa, for the sake of well-scaled equations.
 _UNIT = 4.0
 
@@ -72,16 +75,17 @@ def smooth_alignment(
 
 
 def _noise(signal: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """(C,) standard deviation of every channel's shake, from its fourth differences; sudden moves do not count (median)."""
+    """(C,) standard deviation of every channel's shake: what the track itself shows, but not less than the mesh's wobble."""
+    side = 2.0 * float(np.hypot(signal[:, 2], signal[:, 3]).mean())
+    least = _WOBBLE * side * np.array([1.0, 1.0, 0.7, 0.7])
     if len(signal) < 9:
-        # Too short to tell shake from motion: a tenth of a per cent of the crop's side.
-        return np.full(signal.shape[1], 0.001 * 2 * float(np.hypot(signal[:, 2], signal[:, 3]).mean()))
+        return least
     fourth = signal[:-4] - 4 * signal[1:-3] + 6 * signal[2:-2] - 4 * signal[3:-1] + signal[4:]
     unbroken = steps[4:] - steps[:-4] < 4.5
     if not unbroken.any():
-        return np.full(signal.shape[1], 1e-6)
-    # The median of an absolute normal deviate is 0.6745 of its standard deviation.
-    return np.median(np.abs(fourth[unbroken]), axis=0) / (0.6745 * np.sqrt(70.0))
+        return least
+    # The median, so that sudden moves do not count; of an absolute normal deviate it is 0.6745 standard deviations.
+    return np.maximum(least, np.median(np.abs(fourth[unbroken]), axis=0) / (0.6745 * np.sqrt(70.0)))
 
 
 def _adaptive_parabola(steps: np.ndarray, signal: np.ndarray, noise: np.ndarray, strength: float) -> np.ndarray:
