@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from understudy.composite.colour_match import ColourMap
-from understudy.composite.face import CompositeOptions, composite_face, composite_patch, fit_face_grade
+from understudy.composite.face import composite_face, composite_patch, fit_face_grade
 from understudy.composite.grade import Grade
 from understudy.composite.matte import outer_matte
+from understudy.composite.options import CompositeOptions
 from understudy.composite.steady import steady_grade
 from understudy.errors import OptionError
 from understudy.faces.align import CropTransform

@@ -4,13 +4,15 @@ only."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import cv2
 import numpy as np
 
+from understudy.composite.options import ColourMatch
 from understudy.errors import OptionError
 
-COLOUR_MATCHES = ("none", "mean_std", "mkl", "histogram")
+COLOUR_MATCHES = get_args(ColourMatch)
 
 _BINS = 256
 _FEWEST_PIXELS = 16.0

@@ -6,11 +6,14 @@ are here: the Global Contrast Factor of Matkovic et al. (2005), and the standard
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
+from understudy.composite.options import Contrast
 from understudy.errors import OptionError
 
-CONTRAST_MEASURES = ("none", "gcf", "deviation")
+CONTRAST_MEASURES = get_args(Contrast)
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _SUPERPIXELS = (1, 2, 4, 8, 16, 25, 50, 100, 200)

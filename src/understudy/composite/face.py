@@ -19,64 +19,14 @@ import cv2
 import numpy as np
 
 from understudy.composite.blend import blend_difference, smooth_mask
-from understudy.composite.colour_match import COLOUR_MATCHES
-from understudy.composite.contrast import CONTRAST_MEASURES
 from understudy.composite.grade import Grade, apply_grade, fit_grade
 from understudy.composite.matte import OcclusionHook, face_polygon, outer_matte, seen_mask
+from understudy.composite.options import CompositeOptions
 from understudy.composite.polygon import rasterise
-from understudy.errors import OptionError
 from understudy.faces.warp import invert, transform_points, warp
 
 if TYPE_CHECKING:
     from understudy.faces.align import CropTransform
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompositeOptions:
-    """How a generated face is laid into the plate."""
-
-    sigma: float = 1.0
-    """Smoothing of the mask at each level, in pixels of that level, 0 to 16. Larger: softer seams, more of the plate
-    at the rim."""
-    levels_from_target: int = 2
-    """How many of the coarsest levels (2, 4, 8... pixels a face) come from the plate; 2 is the paper's. More: more of
-    its light."""
-    colour_match: str = "mean_std"
-    """``none``, ``mean_std``, ``mkl`` or ``histogram``, inside the face."""
-    contrast: str = "gcf"
-    """Contrast correction by ``gcf`` (Global Contrast Factor), ``deviation``, or ``none``."""
-    contrast_limits: tuple[float, float] = (0.7, 1.4)
-    """Smallest and largest contrast gain."""
-    erode: tuple[float, float, float, float] = (0.02, 0.01, 0.02, 0.02)
-    """Left, top, right, bottom of the picture: how far the face's outline is pulled in, share of the crop's side,
-    -0.2 to 0.3."""
-    reach: float = 0.05
-    """How far beyond the outline the blend may flow before the plate is untouched, share of the crop's side, 0 to
-    0.3."""
-    plate_detail: float = 0.0
-    """How much of the plate's detail above the crop's resolution (grain, but also the other face's lashes) stays, 0
-    to 1."""
-
-    def __post_init__(self) -> None:
-        def within(name: str, value: float, low: float, high: float) -> None:
-            if not low <= value <= high:
-                raise OptionError(f"{name} must lie between {low:g} and {high:g}; it is {value}.")
-
-        within("sigma", self.sigma, 0, 16)
-        within("levels_from_target", self.levels_from_target, 0, 16)
-        within("reach", self.reach, 0, 0.3)
-        within("plate_detail", self.plate_detail, 0, 1)
-        for name, value in zip(("left", "top", "right", "bottom"), self.erode, strict=True):
-            within(f"erode {name}", value, -0.2, 0.3)
-        low, high = self.contrast_limits
-        if not 0 < low <= 1 <= high:
-            raise OptionError(f"contrast_limits must be a gain up to 1 and one from 1 on; they are {low} and {high}.")
-        for name, value, known in (
-            ("colour_match", self.colour_match, COLOUR_MATCHES),
-            ("contrast", self.contrast, CONTRAST_MEASURES),
-        ):
-            if value not in known:
-                raise OptionError(f"{name} must be one of {', '.join(known)}; it is {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)

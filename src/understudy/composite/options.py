@@ -1,0 +1,62 @@
+"""How a generated face is laid into the plate. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from understudy.errors import OptionError
+
+ColourMatch = Literal["none", "mean_std", "mkl", "histogram"]
+Contrast = Literal["none", "gcf", "deviation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeOptions:
+    """How a generated face is laid into the plate.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+
+    sigma: float = 1.0
+    """Softness of the seam: smoothing of the mask at every level, in pixels of that level, 0 to 16."""
+    levels_from_target: int = 2
+    """How many of the coarsest levels (2, 4, 8... pixels a face) keep the plate's light and colour; the paper's is
+    2."""
+    colour_match: ColourMatch = "mean_std"
+    """How the face gets the plate's colours: not at all, by mean and deviation, by covariance (mkl), or by
+    histogram."""
+    contrast: Contrast = "gcf"
+    """How the face gets the plate's contrast: not at all, by Global Contrast Factor, or by deviation of luma."""
+    contrast_limits: tuple[float, float] = (0.7, 1.4)
+    """Smallest and largest gain in contrast."""
+    erode: tuple[float, float, float, float] = (0.02, 0.01, 0.02, 0.02)
+    """How far the outline is pulled in at left, top, right, bottom, in shares of the crop's side, -0.2 to 0.3."""
+    reach: float = 0.05
+    """How far beyond the outline the blend may flow, in shares of the crop's side, 0 to 0.3."""
+    plate_detail: float = 0.0
+    """How much of the plate's detail finer than the generated face stays (grain, but also lashes), 0 to 1."""
+
+    def __post_init__(self) -> None:
+        _within("sigma", self.sigma, 0, 16)
+        _within("levels_from_target", self.levels_from_target, 0, 16)
+        _within("reach", self.reach, 0, 0.3)
+        _within("plate_detail", self.plate_detail, 0, 1)
+        for side, value in zip(("left", "top", "right", "bottom"), self.erode, strict=True):
+            _within(f"erode {side}", value, -0.2, 0.3)
+        low, high = self.contrast_limits
+        if not 0 < low <= 1 <= high < float("inf"):
+            raise OptionError(f"contrast_limits must be a gain up to 1 and one from 1 on; they are {low} and {high}.")
+        _one_of("colour_match", self.colour_match, get_args(ColourMatch))
+        _one_of("contrast", self.contrast, get_args(Contrast))
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise OptionError(f"{name} must lie between {low:g} and {high:g}; it is {value}.")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise OptionError(f"{name} must be one of {', '.join(known)}; it is {value!r}.")

@@ -1,0 +1,425 @@
+"""A plate and a model to a finished shot.
+
+Faces are followed through the whole plate first (the tracks are kept, and shared with gathering). Then frames are
+made in order, each written whole; a stopped run goes on with the frames that are missing. Frames without a usable
+face pass through untouched and are listed with their reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from understudy import __version__
+from understudy.composite.matte import OcclusionHook
+from understudy.errors import CheckpointError, FaceError, OptionError
+from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
+from understudy.jobs.options_swap import SwapOptions
+from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
+from understudy.jobs.project import Project, find_project, require_consent
+from understudy.jobs.shot_frames import MeshMeasure, Recipe, Seconds, ShotFrame, swap_frames
+from understudy.jobs.shot_layers import matte_layer, raw_layer, sheet_numbers, write_shot_sheet
+from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
+from understudy.media.clip import Clip, ClipWriter, create_clip, open_clip
+from understudy.media.pattern import Pattern
+from understudy.perform.swap import check_identity, open_performer
+from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
+from understudy.provenance.stamp import Stamp
+
+if TYPE_CHECKING:
+    from understudy.family import Performer
+
+__all__ = ["PassedFrame", "SwapOptions", "SwapReport", "swap_shot"]
+
+Progress = Callable[[str, int, int | None], None]
+
+# What does not change a frame's pixels stays out of the record's digest, which tells one job's frames from another's.
+_INDIFFERENT = ("output", "first", "last", "mattes", "raw_faces", "device", "project", "consent", "run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassedFrame:
+    """A frame that passed through untouched, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapReport:
+    """What swapping a shot did.
+
+    Attributes:
+        output: the shot; a pattern for sequences.
+        model: the checkpoint.
+        num_frames: frames of the shot.
+        swapped: how many got the face, in this run or an earlier one of the same job.
+        made: how many frames this run wrote.
+        passed_through: frames that were left as they are.
+        seconds: by stage: "track", "perform", "composite", "write", "all".
+        jitter: shake in plate pixels before and after stabilising, of the longest track.
+        sheet: a picture of some of the frames, None where no face was swapped.
+        people_sheet: everybody in the plate, where there are several.
+        record: the run record.
+    """
+
+    output: Path
+    model: Path
+    identity: str
+    num_frames: int
+    swapped: int
+    made: int
+    passed_through: tuple[PassedFrame, ...]
+    seconds: Mapping[str, float]
+    jitter: Jitter | None
+    sheet: Path | None
+    people_sheet: Path | None
+    mattes: Path | None
+    raw_faces: Path | None
+    record: Path
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames made per second of this run, tracking included."""
+        return self.made / max(self.seconds["all"], 1e-9)
+
+
+def swap_shot(
+    options: SwapOptions,
+    progress: Progress = lambda stage, done, total: None,
+    *,
+    performer: Performer | None = None,
+    finder: FaceFinder | None = None,
+    measure: MeshMeasure | None = None,
+    occlusion: OcclusionHook | None = None,
+) -> SwapReport:
+    """Swap a face in a shot. The same call goes on where a stopped one was.
+
+    Args:
+        options: what and how.
+        progress: called with (stage, done, total); stages are "track", "smooth" and "swap".
+        performer: a model already open, instead of the one that ``options.run`` names.
+        finder: what finds the plate's faces; None for MediaPipe's models on this machine.
+        measure: what finds the mesh of generated faces, for ``options.outline``; None for MediaPipe's models, or
+            nothing where a finder is given.
+        occlusion: says what stands in front of the face, see :class:`~understudy.composite.matte.OcclusionHook`.
+
+    Raises:
+        OptionError: options that do not fit together, an unknown run or identity.
+        ConsentError: the identity may not be rendered.
+        CheckpointError: the model cannot be read, or does not swap.
+        MediaError: the plate cannot be read, or the output cannot be of that kind.
+        FaceError: no face, several people and none chosen, or no usable face.
+        WeightsError: the face models are not on this machine.
+        StorageError: full disk or no permission; finished frames stay.
+    """
+    started = perf_counter()
+    project = find_project(options.project, required=False)
+    if options.project is not None and project is None:
+        raise OptionError(f"--project {options.project} is no project: it has no cast.toml.")
+    model = _model(options, project)
+    consent = require_consent(options.identity, "render", project=project, consent=options.consent)
+    with ExitStack() as stack:
+        # Faces are followed through all of the plate, whichever part is rendered, so that every part gets the same
+        # crops.
+        plate = stack.enter_context(open_clip(options.plate))
+        part = plate
+        if options.first is not None or options.last is not None:
+            part = stack.enter_context(open_clip(options.plate, first=options.first, last=options.last))
+        destination = options.output or _default_output(plate, options.identity, project)
+        performer = performer or open_performer(model, device=options.device)
+        check_identity(performer.identities, options.identity)
+        if options.outline and measure is None and finder is None:
+            measure = _mesh_measure()
+        finder = finder or MediaPipeFinder(options.track)
+        cache = project.tracks if project else None
+        faces = stack.enter_context(
+            track_clip(plate, options=options.track, finder=finder, cache=cache, progress=progress)
+        )
+        tracked = perf_counter()
+
+        record = RunRecord.begin("swap", options, digital_source_type=DIGITAL_SOURCE_TYPE)
+        record.options = {name: value for name, value in record.options.items() if name not in _INDIFFERENT}
+        record.inputs[str(options.plate)] = faces.sha256
+        record.add_weights(model)
+        record.weights.update(finder.weights)
+        record.add_consent(options.identity, consent)
+        writers = _Writers(stack, options, destination, part, record)
+        beside = writers.shot.destination
+        people = people_of(faces)
+        several = sum(not person.passing for person in people) > 1
+        people_sheet = _beside(beside, "people.png")
+        if several:
+            write_people_sheet(plate, faces, people, people_sheet)
+        tracks = _tracks(options, people, plate, people_sheet)
+        plan = ShotPlan(faces, tracks, options)
+        if not any(number in plan for number in part.numbers):
+            raise FaceError(f"No frame of {options.plate} has a usable face: {_tally(plan, part.numbers)}.")
+
+        seconds = Seconds()
+        recipe = Recipe(
+            performer=performer,
+            identity=options.identity,
+            composite=options.composite,
+            steady=options.steady,
+            measure=measure if options.outline else None,
+            occlusion=occlusion,
+            raw=options.raw_faces is not None,
+        )
+        todo = [number for number in part.numbers if number not in writers.done]
+        done = len(part) - len(todo)
+        progress("swap", done, len(part))
+        for place, shot in enumerate(swap_frames(plate, plan, todo, recipe, seconds), done + 1):
+            writers.write(shot)
+            progress("swap", place, len(part))
+        writers.close()
+        written = perf_counter()
+
+        sheet = _sheet(options, plate, part, writers.shot, plan, performer)
+        passed = tuple(
+            PassedFrame(number=number, reason=plan.reasons[number]) for number in part.numbers if number not in plan
+        )
+        jitter = _jitter(faces, tracks)
+        timing = {
+            "track": tracked - started,
+            "perform": seconds.perform,
+            "composite": seconds.composite,
+            "write": writers.seconds,
+            "all": written - started,
+        }
+        record.figures = {
+            "output": str(beside),
+            "frames": [int(part.numbers[0]), int(part.numbers[-1])],
+            "swapped": len(part) - len(passed),
+            "passed_through": [[frame.number, frame.reason] for frame in passed],
+            "seconds": {name: round(value, 3) for name, value in timing.items()},
+        }
+        return SwapReport(
+            output=beside,
+            model=model,
+            identity=options.identity,
+            num_frames=len(part),
+            swapped=len(part) - len(passed),
+            made=len(todo),
+            passed_through=passed,
+            seconds=timing,
+            jitter=jitter,
+            sheet=sheet,
+            people_sheet=people_sheet if several else None,
+            mattes=writers.mattes.destination if writers.mattes else None,
+            raw_faces=writers.raw.destination if writers.raw else None,
+            record=record.write(beside),
+        )
+
+
+class ShotPlan:
+    """Which faces of which frames are swapped, and why the others are not. Holds numbers only; meshes stay on disk.
+
+    Attributes:
+        reasons: by number, for the frames that pass through.
+    """
+
+    def __init__(self, faces: ClipFaces, tracks: Sequence[int] | None, options: SwapOptions) -> None:
+        self._faces = faces
+        self._usable: dict[int, tuple[int, ...]] = {}
+        self.reasons: dict[int, str] = {}
+        for number, found in faces:
+            chosen = [one for one in found if tracks is None or one.face.track in tracks]
+            refusals = [_refusal(one, options) for one in chosen]
+            usable = tuple(
+                one.face.track for one, refusal in zip(chosen, refusals, strict=True) if refusal is None
+            )
+            if usable:
+                # One person is one face a frame, even where two of their tracks overlap.
+                self._usable[number] = usable if tracks is None else usable[:1]
+            else:
+                self.reasons[number] = refusals[0] if refusals and refusals[0] else _absent(bool(found))
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._usable
+
+    def __getitem__(self, number: int) -> list[TrackedFace]:
+        tracks = self._usable[number]
+        return [found for found in self._faces.faces(number) if found.face.track in tracks]
+
+
+class _Writers:
+    """The shot and its layers, written frame by frame."""
+
+    def __init__(
+        self, stack: ExitStack, options: SwapOptions, destination: Path, part: Clip, record: RunRecord
+    ) -> None:
+        job = record.digest()
+        stamp = Stamp(software=f"Understudy {__version__}", record_sha256=job)
+        # Layers first: an exception closes in reverse order, and a frame counts as done when all have it.
+        self.mattes = stack.enter_context(_layer(options.mattes, part, stamp, job)) if options.mattes else None
+        self.raw = stack.enter_context(_layer(options.raw_faces, part, stamp, job)) if options.raw_faces else None
+        self.shot = stack.enter_context(
+            create_clip(destination, like=part, stamp=stamp, codec=options.codec, quality=options.quality, job=job)
+        )
+        self.seconds = 0.0
+
+    @property
+    def _all(self) -> list[ClipWriter]:
+        return [writer for writer in (self.mattes, self.raw, self.shot) if writer is not None]
+
+    @property
+    def done(self) -> set[int]:
+        return set.intersection(*(set(writer.done) for writer in self._all))
+
+    def write(self, shot: ShotFrame) -> None:
+        started = perf_counter()
+        number = shot.plate.number
+        if self.mattes is not None and number not in self.mattes.done:
+            self.mattes.write(matte_layer(shot.plate, shot.patches, like=self.mattes.destination))
+        if self.raw is not None and number not in self.raw.done:
+            self.raw.write(raw_layer(shot.plate, shot.patches, like=self.raw.destination))
+        if number not in self.shot.done:
+            self.shot.write(shot.result)
+        self.seconds += perf_counter() - started
+
+    def close(self) -> None:
+        started = perf_counter()
+        for writer in self._all:
+            writer.close()
+        self.seconds += perf_counter() - started
+
+
+def _layer(destination: Path, part: Clip, stamp: Stamp, job: str) -> ClipWriter:
+    if Pattern.of(destination) is None and len(part) > 1:
+        raise OptionError(
+            f"{destination} is one name for {len(part)} pictures; name a pattern such as "
+            f"{destination.with_name(f'{destination.stem or destination.name}.####.png')}."
+        )
+    return create_clip(destination, like=part, stamp=stamp, job=job)
+
+
+def _model(options: SwapOptions, project: Project | None) -> Path:
+    """The checkpoint that the options mean."""
+    from understudy.checkpoint import read_card
+    from understudy.jobs.train import resolve_checkpoint
+
+    if options.run is not None:
+        return resolve_checkpoint(options.run, project)
+    if project is None:
+        raise OptionError("Outside a project, name the model with --run CHECKPOINT.")
+    models = sorted(project.runs.glob("*/model.safetensors"), key=lambda path: -path.stat().st_mtime)
+    known: set[str] = set()
+    for model in models:
+        try:
+            identities = read_card(model).network.get("identities", ())
+        except CheckpointError:
+            continue  # a damaged older run is no reason to refuse a good one; naming it with --run says what is wrong
+        if options.identity in identities:
+            return model
+        known.update(identities)
+    if not models:
+        raise OptionError(f"{project.runs} holds no trained model yet; run 'understudy train' first, or give --run.")
+    raise OptionError(
+        f"--identity {options.identity}: no model in {project.runs} knows this name; "
+        f"they know {', '.join(sorted(known)) or 'nobody'}."
+    )
+
+
+def _default_output(plate: Clip, identity: str, project: Project | None) -> Path:
+    if project is None:
+        raise OptionError("Outside a project, say where the shot goes with --output.")
+    stem = plate.source.name.split(".")[0].rstrip("#%@_-") or "shot"
+    name = f"{stem}_as_{identity}"
+    if plate.kind == "sequence":
+        return project.renders / name / plate.source.name
+    return project.renders / f"{name}{plate.source.suffix}"
+
+
+def _tracks(options: SwapOptions, people: Sequence[Person], plate: Clip, sheet: Path) -> tuple[int, ...] | None:
+    """The tracks that get the face; None for all."""
+    if options.everyone and people:
+        return None
+    try:
+        return choose_person(people, options.person, clip=plate, identity=options.identity, sheet=sheet).tracks
+    except FaceError as error:
+        staying = [person for person in people if not person.passing]
+        if len(staying) < 2 or options.person:
+            raise
+        # Gathering's sentence speaks of naming several; a swap puts one face on.
+        raise FaceError(
+            f"{options.plate} shows {len(staying)} people: {describe_people(staying)}. Say who gets the face with "
+            f"--person NUMBER, or --everyone; {sheet} shows them."
+        ) from error
+
+
+def _refusal(found: TrackedFace, options: SwapOptions) -> str | None:
+    """Why a face cannot be swapped, or None."""
+    face = found.face
+    if face.visible < options.min_visible:
+        return f"half out of frame: {face.visible:.0%} of the face is inside"
+    if abs(face.pose.yaw) > options.max_yaw:
+        return f"profile: turned by {abs(face.pose.yaw):.0f}°, over {options.max_yaw:.0f}°"
+    if not np.isfinite(face.landmarks).all():
+        return "the face's mesh is not finite"
+    return None
+
+
+def _absent(anybody: bool) -> str:
+    return "somebody else's face only" if anybody else "no face found"
+
+
+def _tally(plan: ShotPlan, numbers: Sequence[int]) -> str:
+    counts: dict[str, int] = {}
+    for number in numbers:
+        kind = plan.reasons.get(number, "not looked at").split(":")[0]
+        counts[kind] = counts.get(kind, 0) + 1
+    return ", ".join(f"{kind} ({count})" for kind, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _beside(output: Path, ending: str) -> Path:
+    """A file beside the output: ``shot.mp4`` -> ``shot.people.png``, ``shot.####.exr`` -> ``shot.people.png``."""
+    stem = output.name.split(".")[0].rstrip("#%@_-") or "shot"
+    return output.with_name(f"{stem}.{ending}")
+
+
+def _sheet(
+    options: SwapOptions, plate: Clip, part: Clip, writer: ClipWriter, plan: ShotPlan, performer: Performer
+) -> Path:
+    output = writer.destination
+    pictures = Pattern.of(output) is not None
+    # A movie counts its frames from 1, whatever the plate's numbers.
+    places = {number: place for place, number in enumerate(part.numbers, 1)}
+    with open_clip(output, missing="skip") as result:
+        single = result.kind == "still"
+        return write_shot_sheet(
+            _beside(output, "sheet.png"),
+            plate=plate,
+            result=result,
+            result_number=lambda number: number if pictures else result.numbers[0] if single else places[number],
+            plan=plan,
+            numbers=sheet_numbers(plan, part.numbers),
+            performer=performer,
+            identity=options.identity,
+        )
+
+
+def _jitter(faces: ClipFaces, tracks: Sequence[int] | None) -> Jitter | None:
+    chosen = [track for track in faces.tracks if tracks is None or track.track in tracks]
+    return max(chosen, key=lambda track: track.num_frames).jitter if chosen else None
+
+
+def _mesh_measure() -> MeshMeasure:
+    """MediaPipe's mesh on generated crops; the region is the plate's own face, so no detector is needed."""
+    from understudy.faces.landmarks import LandmarkModel, roi_from_landmarks
+    from understudy.faces.models import find_models
+
+    model = LandmarkModel(find_models())
+
+    def measure(crops: Sequence[np.ndarray], near: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        regions = np.stack([roi_from_landmarks(mesh) for mesh in near])
+        meshes, presence = model.landmarks_of(crops, regions)
+        return [mesh if sure >= 0.5 else None for mesh, sure in zip(meshes, presence, strict=True)]
+
+    return measure

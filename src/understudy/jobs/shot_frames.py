@@ -1,0 +1,289 @@
+"""The frames of a shot, one after another: crop, generate, grade, composite.
+
+A frame's result depends on the plate, on its own faces and, through the steadied grade, on the frames up to
+``steady`` before and after it; never on where a run began, on what was done before, or on how crops were batched.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from understudy.composite.face import FacePatch, composite_patch, fit_face_grade
+from understudy.composite.grade import Grade
+from understudy.composite.matte import OcclusionHook
+from understudy.composite.options import CompositeOptions
+from understudy.composite.steady import steady_grade
+from understudy.faces.align import CropTransform
+from understudy.family import Performer
+from understudy.jobs.clip_faces import TrackedFace
+from understudy.media.clip import Clip
+from understudy.media.frame import Frame
+from understudy.perform.swap import BATCH, SwappedFace, swap_crops
+
+_MARGIN = 8  # plate pixels around a crop, for the sampling's kernel
+_WAITING = 2 * BATCH  # frames held at most while a batch fills up
+
+
+class Plan(Protocol):
+    """Which faces to swap: by frame number, the frames that have any. A dictionary of lists will do."""
+
+    def __contains__(self, number: int, /) -> bool: ...
+
+    def __getitem__(self, number: int, /) -> Sequence[TrackedFace]: ...
+
+
+class MeshMeasure(Protocol):
+    """Finds the mesh of generated faces."""
+
+    def __call__(self, crops: Sequence[np.ndarray], near: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        """Meshes (478, 2 or 3) in crop pixels, None where no face is seen.
+
+        Args:
+            crops: each (size, size, 3) uint8 RGB.
+            near: for each the plate's mesh (478, 3) in crop pixels: the face is about there.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How faces are made and laid in; see :class:`understudy.jobs.options_swap.SwapOptions`."""
+
+    performer: Performer
+    identity: str
+    composite: CompositeOptions
+    steady: int = 0
+    measure: MeshMeasure | None = None
+    occlusion: OcclusionHook | None = None
+    raw: bool = False
+    """Keep the unblended faces for a layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotFrame:
+    """A finished frame. ``patches`` are in plate pixels and empty where nothing was swapped."""
+
+    plate: Frame
+    result: Frame
+    patches: tuple[FacePatch, ...]
+    grades: tuple[Grade, ...]
+
+
+@dataclass(kw_only=True)
+class Seconds:
+    """Time spent by stage."""
+
+    perform: float = 0.0
+    composite: float = 0.0
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """One face of one frame under way."""
+
+    found: TrackedFace
+    window: tuple[int, int, int, int]
+    transform: CropTransform
+    landmarks: np.ndarray
+    crop: np.ndarray
+    swapped: SwappedFace | None = None
+    mesh: np.ndarray | None = None
+
+
+@dataclass(kw_only=True)
+class _Pending:
+    frame: Frame
+    works: list[_Work] = field(default_factory=list)
+
+
+def swap_frames(
+    clip: Clip, plan: Plan, todo: Iterable[int], recipe: Recipe, seconds: Seconds
+) -> Iterator[ShotFrame]:
+    """Make the frames ``todo``, in order.
+
+    Args:
+        clip: the whole plate.
+        plan: the faces to swap, for the whole plate.
+        todo: numbers of the frames to make.
+        seconds: added to.
+
+    Yields:
+        One finished frame for every number of ``todo``; at most ``2 * steady`` + 16 frames are in memory.
+    """
+    wanted = set(todo)
+    needed = _needed(clip, plan, wanted, recipe.steady)
+    grades: dict[int, dict[int, Grade]] = {}
+    ahead: deque[_Pending] = deque()
+
+    def finished(until: float) -> Iterator[ShotFrame]:
+        while ahead and ahead[0].frame.number < until:
+            pending = ahead.popleft()
+            number = pending.frame.number
+            if number in wanted:
+                started = perf_counter()
+                shot = _composite(pending, recipe, grades)
+                seconds.composite += perf_counter() - started
+                yield shot
+            for of_track in grades.values():
+                for old in [other for other in of_track if other <= number - recipe.steady]:
+                    del of_track[old]
+
+    for pending in _performed(clip, needed, plan, recipe, seconds):
+        started = perf_counter()
+        for work in pending.works:
+            number, track = pending.frame.number, work.found.face.track
+            grades.setdefault(track, {})[number] = _fit(pending.frame, work, recipe)
+        seconds.composite += perf_counter() - started
+        ahead.append(pending)
+        yield from finished(pending.frame.number - recipe.steady + 1)
+    yield from finished(float("inf"))
+
+
+def read_frames(clip: Clip, numbers: Sequence[int]) -> Iterator[Frame]:
+    """The frames with these numbers, in order: a movie is read through, a sequence only where it is needed."""
+    if clip.kind != "movie":
+        yield from (clip.frame(number) for number in numbers)
+        return
+    wanted = set(numbers)
+    for frame in clip if wanted else ():
+        if frame.number in wanted:
+            yield frame
+        if frame.number >= numbers[-1]:
+            return
+
+
+def face_crop(frame: Frame, transform: CropTransform, size: int) -> np.ndarray:
+    """A face of a frame as networks see it: (size, size, 3) float32 RGB in [0, 1], view space."""
+    window = _window(frame, transform)
+    return np.clip(_shifted(transform, window).to_crop(_view(frame, window), size), 0.0, 1.0)
+
+
+def _needed(clip: Clip, plan: Plan, wanted: set[int], steady: int) -> list[int]:
+    """Wanted frames, and those whose grades count for them."""
+    near = {
+        other
+        for number in wanted
+        if number in plan
+        for other in range(number - steady, number + steady + 1)
+        if other in plan
+    }
+    return [number for number in clip.numbers if number in wanted or number in near]
+
+
+def _performed(
+    clip: Clip,
+    needed: Sequence[int],
+    plan: Plan,
+    recipe: Recipe,
+    seconds: Seconds,
+) -> Iterator[_Pending]:
+    """Every needed frame with its generated faces."""
+    waiting: list[_Pending] = []
+    for frame in read_frames(clip, needed):
+        pending = _Pending(frame=frame)
+        faces = plan[frame.number] if frame.number in plan else ()  # noqa: SIM401  # a plan need not be a dictionary
+        for found in faces:
+            window = _window(frame, found.transform)
+            x0, y0, _, _ = window
+            transform = _shifted(found.transform, window)
+            crop = np.clip(transform.to_crop(_view(frame, window), recipe.performer.size), 0.0, 1.0)
+            landmarks = found.face.landmarks - np.array([x0, y0, 0], np.float32)
+            pending.works.append(
+                _Work(found=found, window=window, transform=transform, landmarks=landmarks, crop=crop)
+            )
+        waiting.append(pending)
+        if sum(len(one.works) for one in waiting) >= BATCH or len(waiting) >= _WAITING:
+            _generate(waiting, recipe, seconds)
+            yield from waiting
+            waiting = []
+    _generate(waiting, recipe, seconds)
+    yield from waiting
+
+
+def _generate(waiting: Sequence[_Pending], recipe: Recipe, seconds: Seconds) -> None:
+    started = perf_counter()
+    works = [work for pending in waiting for work in pending.works]
+    crops = ((work, work.crop) for work in works)
+    for work, swapped in swap_crops(crops, performer=recipe.performer, identity=recipe.identity):
+        work.swapped = swapped
+    if recipe.measure is not None and works:
+        pictures = [np.round(work.swapped.crop * 255).astype(np.uint8) for work in works if work.swapped]
+        near = [work.transform.points_to_crop(work.landmarks, recipe.performer.size) for work in works]
+        for work, mesh in zip(works, recipe.measure(pictures, near), strict=True):
+            work.mesh = mesh
+    seconds.perform += perf_counter() - started
+
+
+def _fit(frame: Frame, work: _Work, recipe: Recipe) -> Grade:
+    assert work.swapped is not None
+    return fit_face_grade(
+        _view(frame, work.window),
+        work.swapped.crop,
+        work.swapped.matte,
+        work.transform,
+        work.landmarks,
+        recipe.composite,
+        generated_landmarks=work.mesh,
+        occlusion=recipe.occlusion,
+    )
+
+
+def _composite(pending: _Pending, recipe: Recipe, grades: Mapping[int, Mapping[int, Grade]]) -> ShotFrame:
+    frame, patches, used = pending.frame, [], []
+    for work in pending.works:
+        assert work.swapped is not None
+        grade = steady_grade(grades[work.found.face.track], frame.number, radius=recipe.steady)
+        patch = composite_patch(
+            _view(frame, work.window),
+            work.swapped.crop,
+            work.swapped.matte,
+            work.transform,
+            work.landmarks,
+            recipe.composite,
+            generated_landmarks=work.mesh,
+            occlusion=recipe.occlusion,
+            grade=grade,
+            raw=recipe.raw,
+        )
+        left, top, _, _ = work.window
+        x0, y0, x1, y1 = patch.box
+        box = (x0 + left, y0 + top, x1 + left, y1 + top)
+        frame = _lay_in(frame, patch, box)
+        patches.append(replace(patch, box=box))
+        used.append(grade)
+    return ShotFrame(plate=pending.frame, result=frame, patches=tuple(patches), grades=tuple(used))
+
+
+def _lay_in(frame: Frame, patch: FacePatch, box: tuple[int, int, int, int]) -> Frame:
+    x0, y0, x1, y1 = box
+    height, width = frame.pixels.shape[:2]
+    view, where = np.zeros((height, width, 3), np.float32), np.zeros((height, width), bool)
+    view[y0:y1, x0:x1] = patch.view
+    where[y0:y1, x0:x1] = patch.matte > 0
+    return frame.with_view(view, where)
+
+
+def _window(frame: Frame, transform: CropTransform) -> tuple[int, int, int, int]:
+    """The crop's box in the plate, cut at the plate's edges; at least one pixel."""
+    width, height = frame.size
+    corners = transform.corners()
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - _MARGIN, 0, (width - 1, height - 1))
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + _MARGIN, low + 1, (width, height))
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _view(frame: Frame, window: tuple[int, int, int, int]) -> np.ndarray:
+    x0, y0, x1, y1 = window
+    return replace(frame, pixels=frame.pixels[y0:y1, x0:x1], original=None).view()
+
+
+def _shifted(transform: CropTransform, window: tuple[int, int, int, int]) -> CropTransform:
+    matrix = np.array(transform.matrix)
+    matrix[:, 2] += matrix[:, :2] @ window[:2]
+    return CropTransform(matrix=matrix)
