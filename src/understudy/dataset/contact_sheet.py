@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 _PAPER, _INK, _FAINT = (24, 24, 26), (236, 236, 236), (160, 160, 166)
+BLANK = np.full((1, 1, 3), _PAPER, np.uint8)
+"""The picture of a cell that stays empty."""
 TONES = {"plain": None, "dropped": (214, 66, 56), "marked": (242, 176, 50)}
 
 

@@ -274,6 +274,7 @@ def sheet_of_scores(face_set: FaceSet, scores: Sequence[Score], *, sort: str, ti
     """
     if len(scores) > most:
         picked = np.unique(np.linspace(0, len(scores) - 1, most).round().astype(int))
+        title += f" ({len(picked)} of {len(scores)} shown)"
         scores = [scores[index] for index in picked]
 
     def cells():
@@ -295,9 +296,10 @@ def caption(score: Score, sort: str) -> str:
     if sort == "size":
         return f"{score.size:.0f} px in the plate"
     if sort == "duplicates":
-        return (
-            f"like {score.duplicate_of.split('.', 1)[-1]}" if score.duplicate_of else f"{score.duplicates} bits apart"
-        )
+        if score.duplicate_of is None:
+            return f"{score.duplicates} bits apart"
+        clip, number, _ = score.duplicate_of.rsplit(".", 2)
+        return f"like {int(number)}" if clip == score.entry.clip else f"like {clip} {int(number)}"
     if sort == "likeness":
         return f"likeness {score.value(sort):.2f}"
     if sort == "blur":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.dataset.contact_sheet import Cell, contact_sheet
+from understudy.dataset.contact_sheet import BLANK, Cell, contact_sheet
 from understudy.dataset.pictures import encode_png
 from understudy.errors import FaceError, OptionError
 from understudy.jobs.clip_faces import ClipFaces
@@ -113,9 +113,8 @@ def write_people_sheet(clip: Clip, faces: ClipFaces, people: Sequence[Person], p
         StorageError: full disk or no permission.
     """
     chosen = [(person, number) for person in people for number in _spread(faces, person, each)]
-    frames = {number for _, number in chosen}
     pictures = {}
-    for number in sorted(frames):  # every frame is decoded once, however many people it shows
+    for number in sorted({number for _, number in chosen}):  # each frame is decoded once, however many people it shows
         view = None
         for person, wanted in chosen:
             found = faces.face(number, person.tracks) if wanted == number else None
@@ -124,12 +123,16 @@ def write_people_sheet(clip: Clip, faces: ClipFaces, people: Sequence[Person], p
                 pictures[person.number, number] = found.transform.to_crop(view, 160)
 
     def cells() -> Iterator[Cell]:
-        for person, number in chosen:
-            words = (f"person {person.number}", f"frame {number}")
-            yield Cell(picture=pictures[person.number, number], lines=words)
+        for person in people:
+            numbers = [number for somebody, number in chosen if somebody is person]
+            for number in numbers:
+                words = (f"person {person.number}", f"frame {number}")
+                yield Cell(picture=pictures[person.number, number], lines=words)
+            for _ in range(each - len(numbers)):  # one row a person
+                yield Cell(picture=BLANK)
 
     title = f"{clip.source.name}: {len(people)} people" if len(people) != 1 else f"{clip.source.name}: one person"
-    sheet = contact_sheet(cells(), len(chosen), title=title, side=160, columns=each)
+    sheet = contact_sheet(cells(), each * len(people), title=title, side=160, columns=each)
     write_bytes(path, encode_png(sheet))
     return path
 
