@@ -12,10 +12,10 @@ from pathlib import Path
 from understudy.errors import MediaError
 
 MOVIE_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mxf .ts .m2ts .mts .mpg .mpeg .wmv .flv .3gp .ogv .nut .y4m .gif .vob .dv".split()
+    [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mxf", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".nut", ".y4m", ".gif", ".vob", ".dv"]
 )
 PICTURE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .tif .tiff .exr .dpx .cin .bmp .tga .webp .hdr .jp2 .j2k .jxl .ppm .pgm .pnm .sgi .rgb".split()
+    [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".cin", ".bmp", ".tga", ".webp", ".hdr", ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pnm", ".sgi", ".rgb"]
 )
 
 _FIELD = re.compile(r"#+|@+|%0?(\d*)d|\$F(\d?)")

@@ -19,8 +19,8 @@ from understudy.media.clip import Clip
 from understudy.media.colour import ColourSpace
 from understudy.media.formats.movie_index import MovieIndex, index_movie
 from understudy.media.formats.orientation import Orientation
-from understudy.media.formats.timecode import advance
 from understudy.media.formats.planes import ColourTags, PlaneFormat, canonical_format, to_pixels
+from understudy.media.formats.timecode import advance
 from understudy.media.frame import Frame
 from understudy.media.pattern import ranges
 

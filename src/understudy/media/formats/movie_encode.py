@@ -97,7 +97,7 @@ def encode_movie(
                 context.flags |= Flags.global_header
             if orientation.matrix is not None:
                 stream.set_display_matrix(orientation.matrix)
-            _describe(output, stream, movie, timeline, stamp, encoding.plane_format.name)
+            _describe(output, stream, movie, stamp, path.suffix.lower())
             copies = _copies(output, sound, movie, timeline) if sound else iter(())
             pending = next(copies, None)
             for place, file in enumerate([*files, None]):
@@ -168,7 +168,7 @@ def _container_options(path: Path, timeline: Timeline) -> dict[str, str]:
     return {"video_track_timescale": str(timeline.time_base.denominator), "movflags": "+faststart"}
 
 
-def _describe(output, stream, movie: MovieClip | None, timeline: Timeline, stamp: Stamp | None, _: str) -> None:
+def _describe(output, stream, movie: MovieClip | None, stamp: Stamp | None, suffix: str) -> None:
     """Carry the container's and the stream's metadata over, the time code moved on to the first frame kept."""
     if movie is not None:
         output.metadata.update({key: value for key, value in movie.metadata.items() if key.lower() not in _OWN_METADATA})
@@ -180,7 +180,7 @@ def _describe(output, stream, movie: MovieClip | None, timeline: Timeline, stamp
             output.metadata.pop("timecode", None)
             stream.metadata["timecode"] = timecode
     if stamp is not None:
-        output.metadata.update(stamp.tags())
+        output.metadata.update(stamp.tags(suffix))
 
 
 def _dressed(raw, encoding: Encoding, tags: ColourTags, place: int, time_base: Fraction):
