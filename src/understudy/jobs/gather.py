@@ -153,9 +153,9 @@ def gather(
         raise OptionError(f"--project {options.project} is no project: it has no cast.toml.")
     # Whoever is not in the cast or gave no consent is told so before an hour of tracking.
     consents = {name: require_consent(name, "train", project=project, consent=options.consent) for name in wanted}
-    finder = finder or MediaPipeFinder(options.track)
     with ExitStack() as stack:
         clip = stack.enter_context(open_clip(options.source, first=options.first, last=options.last))
+        finder = finder or MediaPipeFinder(options.track)
         folders = {name: _folder(options, project, name) for name in wanted}
         cache = project.tracks if project else next(iter(folders.values())) / ".tracks"
         faces = stack.enter_context(

@@ -7,12 +7,13 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from understudy import faces as faces_package
 from understudy.faces.align import CropTransform, canonical_transform, fit_mesh
 from understudy.faces.face import Face
 from understudy.faces.landmarks import eight_bit
@@ -26,9 +27,6 @@ from understudy.media.pattern import Pattern
 from understudy.provenance.record import files_sha256, path_sha256
 
 Progress = Callable[[str, int, int | None], None]
-
-_METHOD = 1
-"""Raised whenever the same clip and options would give other landmarks: older caches are then left aside."""
 
 
 class FaceFinder(Protocol):
@@ -226,9 +224,16 @@ def _key(clip: Clip, sha256: str, options: TrackOptions, finder: FaceFinder) -> 
         "colour": str(clip.colour),
         "options": asdict(options),
         "weights": sorted(finder.weights.values()),
-        "method": _METHOD,
+        "method": _method(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _method() -> str:
+    """sha256 of the code that finds and steadies faces: tracks made by an older one are left aside."""
+    sources = sorted(Path(faces_package.__file__ or "").parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in [*sources, Path(__file__)])).hexdigest()
 
 
 def _stem(clip: Clip) -> str:

@@ -19,8 +19,10 @@ import understudy
 from understudy.errors import MediaError
 from understudy.provenance.atomic import write_json
 from understudy.provenance.cast import Consent
+from understudy.provenance.stamp import COMPOSITE_WITH_MODEL
 
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+DIGITAL_SOURCE_TYPE = COMPOSITE_WITH_MODEL
+"""What a swapped or edited plate is, in IPTC's words."""
 
 
 @dataclass(kw_only=True)
