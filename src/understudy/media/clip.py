@@ -68,7 +68,7 @@ class Clip(ABC):
             MediaError: the clip has no such frame, or it cannot be decoded.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most clips hold nothing
         """Let go of the files."""
 
     def __enter__(self) -> Clip:
@@ -110,7 +110,7 @@ class ClipWriter(ABC):
             MediaError: frames are missing; what is done is kept for the next run.
         """
 
-    def abandon(self) -> None:
+    def abandon(self) -> None:  # noqa: B027 - what is done is on the disk already
         """Stop without finishing; what is done is kept for the next run."""
 
     def __enter__(self) -> ClipWriter:
@@ -196,7 +196,15 @@ def create_clip(
         from understudy.media.formats.movie_writer import MovieWriter
 
         return MovieWriter(
-            target, like=like, stamp=stamp, codec=codec, quality=quality, job=job, complete=complete, size=size, progress=progress
+            target,
+            like=like,
+            stamp=stamp,
+            codec=codec,
+            quality=quality,
+            job=job,
+            complete=complete,
+            size=size,
+            progress=progress,
         )
     from understudy.media.formats.sequence_writer import SequenceWriter
 

@@ -71,17 +71,24 @@ class Frame:
     @property
     def altered(self) -> np.ndarray | None:
         """(H, W) bool, where a pixel is no longer bit for bit the one that was read; None for a frame that no file gave."""
-        if self.original is None or self.original.shape != self.pixels.shape or self.original.dtype != self.pixels.dtype:
+        if (
+            self.original is None
+            or self.original.shape != self.pixels.shape
+            or self.original.dtype != self.pixels.dtype
+        ):
             return None
         if self.pixels is self.original:
             return np.zeros(self.pixels.shape[:2], dtype=bool)
         # Bits are compared, not values: NaN equals itself and -0 differs from 0.
         bits = np.dtype(f"u{self.pixels.dtype.itemsize}")
-        return (np.ascontiguousarray(self.pixels).view(bits) != np.ascontiguousarray(self.original).view(bits)).any(axis=-1)
+        return (np.ascontiguousarray(self.pixels).view(bits) != np.ascontiguousarray(self.original).view(bits)).any(
+            axis=-1
+        )
 
     def rgb(self) -> np.ndarray:
         """Return (H, W, 3) float32 in the plate's own space; gray is repeated, integers are scaled to [0, 1], NaN is kept."""
-        return self._rgb(self.pixels)
+        scaled = to_unit(self.pixels[..., list(self.colour_channels)])
+        return np.repeat(scaled, 3, axis=-1) if scaled.shape[-1] == 1 else scaled
 
     def view(self) -> np.ndarray:
         """Return (H, W, 3) float32 in view space; may leave [0, 1]; NaN and infinities become 0 (counted in ``nonfinite``)."""
@@ -127,12 +134,6 @@ class Frame:
         for index, place in enumerate(places):
             target[..., place][inside] = quantise(new[:, index], self.pixels.dtype)
         return replace(self, pixels=pixels)
-
-    def _rgb(self, pixels: np.ndarray) -> np.ndarray:
-        places = self.colour_channels
-        picture = pixels[..., places[0] : places[0] + 3] if places == tuple(range(places[0], places[0] + 3)) else pixels[..., list(places)]
-        scaled = to_unit(picture)
-        return np.repeat(scaled, 3, axis=-1) if len(places) == 1 else scaled
 
 
 def find_colour_channels(channels: tuple[str, ...], path: Path | str | None = None) -> tuple[int, ...]:

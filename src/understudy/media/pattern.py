@@ -12,10 +12,16 @@ from pathlib import Path
 from understudy.errors import MediaError
 
 MOVIE_SUFFIXES = frozenset(
-    [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mxf", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".nut", ".y4m", ".gif", ".vob", ".dv"]
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mxf", ".ts", ".m2ts", ".mts", ".mpg"),
+        *(".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".nut", ".y4m", ".gif", ".vob", ".dv"),
+    }
 )
 PICTURE_SUFFIXES = frozenset(
-    [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".cin", ".bmp", ".tga", ".webp", ".hdr", ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pnm", ".sgi", ".rgb"]
+    {
+        *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".cin", ".bmp", ".tga", ".webp"),
+        *(".hdr", ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pnm", ".sgi", ".rgb"),
+    }
 )
 
 _FIELD = re.compile(r"#+|@+|%0?(\d*)d|\$F(\d?)")
@@ -34,12 +40,11 @@ class Pattern:
 
     @staticmethod
     def of(path: Path) -> Pattern | None:
-        """Read ``plate.####.exr``, ``plate.%04d.exr``, ``plate.@@@@.exr`` or ``plate.$F4.exr``; None if there is no number field."""
-        match = None
-        for match in _FIELD.finditer(path.name):
-            pass
-        if match is None:
+        """Read ``plate.####.exr``, ``plate.%04d.exr``, ``plate.@@@@.exr`` or ``plate.$F4.exr``; None without a number field."""
+        matches = list(_FIELD.finditer(path.name))
+        if not matches:
             return None
+        match = matches[-1]
         text = match.group()
         padding = len(text) if text[0] in "#@" else int(match.group(1) or match.group(2) or 1)
         return Pattern(path.parent, path.name[: match.start()], padding, path.name[match.end() :])
@@ -62,7 +67,11 @@ class Pattern:
         found: dict[int, Path] = {}
         for path in self.folder.iterdir():
             match = expression.fullmatch(path.name)
-            if match and len(match.group(1).lstrip("-")) >= self.padding and path.name == self.file(int(match.group(1))).name:
+            if (
+                match
+                and len(match.group(1).lstrip("-")) >= self.padding
+                and path.name == self.file(int(match.group(1))).name
+            ):
                 found[int(match.group(1))] = path
         return dict(sorted(found.items()))
 
@@ -154,7 +163,9 @@ def _pattern_in(folder: Path) -> Pattern:
         hint = f"; it holds the movies {', '.join(movies[:5])}: name one of them" if movies else ""
         raise MediaError(f"The folder {folder} holds no numbered pictures{hint}.")
     names = "; ".join(describe(pattern, numbers) for pattern, numbers in list(groups.items())[:5])
-    raise MediaError(f"The folder {folder} holds {len(groups)} sequences ({names}): name the one you mean, as {folder}/name.####.exr.")
+    raise MediaError(
+        f"The folder {folder} holds {len(groups)} sequences ({names}): name the one you mean, as {folder}/name.####.exr."
+    )
 
 
 def _near(path: Path) -> str:
@@ -168,7 +179,8 @@ def _near(path: Path) -> str:
     names |= {
         entry.name: entry.name
         for entry in folder.iterdir()
-        if entry.suffix.lower() in MOVIE_SUFFIXES or (entry.suffix.lower() in PICTURE_SUFFIXES and not _NUMBER.search(entry.name))
+        if entry.suffix.lower() in MOVIE_SUFFIXES
+        or (entry.suffix.lower() in PICTURE_SUFFIXES and not _NUMBER.search(entry.name))
     }
     if not names:
         return f": the folder {folder} holds no footage"

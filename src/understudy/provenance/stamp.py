@@ -55,7 +55,9 @@ class Stamp:
         """Return ``packet`` with this mark in place of any other; a packet of its own where there is none to add to."""
         if not packet or "</rdf:RDF>" not in packet:
             return self.xmp()
-        packet = re.sub(r"<Iptc4xmpExt:DigitalSourceType>.*?</Iptc4xmpExt:DigitalSourceType>\s*", "", packet, flags=re.DOTALL)
+        packet = re.sub(
+            r"<Iptc4xmpExt:DigitalSourceType>.*?</Iptc4xmpExt:DigitalSourceType>\s*", "", packet, flags=re.DOTALL
+        )
         packet = re.sub(r'\sIptc4xmpExt:DigitalSourceType="[^"]*"', "", packet)
         packet = re.sub(r"<understudy:Record>.*?</understudy:Record>\s*", "", packet, flags=re.DOTALL)
         return packet.replace("</rdf:RDF>", f"{self._description()}</rdf:RDF>")

@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import av
 import av.error
+from av.codec import Codec
+from av.video.codeccontext import VideoCodecContext
 
 from understudy.errors import MediaError
 from understudy.media.formats.planes import ColourTags, PlaneFormat, canonical_format
@@ -106,14 +108,16 @@ def choose_encoding(
     refusals = []
     for name in dict.fromkeys(names):
         try:
-            known = av.codec.Codec(name, "w")
+            known = Codec(name, "w")
         except (av.error.FFmpegError, ValueError):
             refusals.append(f"{name} is no encoder here")
             continue
         if supported is not None and not {name, known.canonical_name} & supported:
             refusals.append(f"{suffix} does not hold {name}")
             continue
-        encoding = _encoding(known, planes, full_range, plate_tag if known.canonical_name == plate_codec else None, quality, size)
+        encoding = _encoding(
+            known, planes, full_range, plate_tag if known.canonical_name == plate_codec else None, quality, size
+        )
         refusal = _try(encoding, size, rate)
         if refusal:
             refusals.append(f"{name} refuses {size[0]} x {size[1]} {encoding.pixel_format} at {rate}: {refusal}")
@@ -124,10 +128,14 @@ def choose_encoding(
         lossy_choice = lossy_choice or encoding
     if lossy_choice is not None:
         return lossy_choice
-    raise MediaError(f"No encoder fits a {suffix} movie: {'; '.join(refusals)}. Choose another codec or a .mov or .mkv destination.")
+    raise MediaError(
+        f"No encoder fits a {suffix} movie: {'; '.join(refusals)}. Choose another codec or a .mov or .mkv destination."
+    )
 
 
-def _encoding(known, planes: PlaneFormat, full_range: bool, tag: str | None, quality: int | None, size: tuple[int, int]) -> Encoding:
+def _encoding(
+    known, planes: PlaneFormat, full_range: bool, tag: str | None, quality: int | None, size: tuple[int, int]
+) -> Encoding:
     name = known.name
     formats = [form.name for form in known.video_formats or []] or [planes.name]
     if name == "mjpeg":  # anything but full range is outside the standard
@@ -218,6 +226,7 @@ def _try(encoding: Encoding, size: tuple[int, int], rate: Fraction) -> str | Non
     """Open the encoder once; return why it refuses, or None."""
     context = av.CodecContext.create(encoding.encoder, "w")
     apply_encoding(context, encoding, size)
+    assert isinstance(context, VideoCodecContext)
     context.framerate = rate
     context.time_base = 1 / rate
     try:

@@ -9,15 +9,15 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
-import av
-import av.error
-import av.video.frame
 import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from understudy.errors import MediaError
 from understudy.media.clip import Clip
 from understudy.media.colour import ColourSpace
 from understudy.media.formats.movie_index import MovieIndex, index_movie
+from understudy.media.formats.movie_stream import decode_frames, open_stream
 from understudy.media.formats.orientation import Orientation
 from understudy.media.formats.planes import ColourTags, PlaneFormat, canonical_format, to_pixels
 from understudy.media.formats.timecode import advance
@@ -38,7 +38,9 @@ class MovieMatter:
 class MovieClip(Clip):
     """A movie. Frames count from 1; the time stamps stay the stream's own (``times``)."""
 
-    def __init__(self, path: Path, *, first: int | None = None, last: int | None = None, colour: ColourSpace | None = None):
+    def __init__(
+        self, path: Path, *, first: int | None = None, last: int | None = None, colour: ColourSpace | None = None
+    ):
         self.kind = "movie"
         self.source = path
         self.colour = colour or ColourSpace.DISPLAY
@@ -48,7 +50,9 @@ class MovieClip(Clip):
         self.rate = self.index.rate
         opening = next(decode_frames(path, self._container, self._stream), None)
         if opening is None:
-            raise MediaError(f"{path} holds no frame that can be decoded: the file is damaged or truncated. Copy it again.")
+            raise MediaError(
+                f"{path} holds no frame that can be decoded: the file is damaged or truncated. Copy it again."
+            )
         self.orientation = Orientation.of_frame(opening)
         self.tags = tags_of(opening, self._stream)
         self.format = canonical_format(opening.format.name)
@@ -65,7 +69,11 @@ class MovieClip(Clip):
     @property
     def timecode(self) -> str | None:
         """Time code of the first frame in ``numbers``, such as ``01:00:00:00``; None if the movie has none."""
-        told = [self.stream_metadata, self.metadata, *(dict(stream.metadata) for stream in self._container.streams.data)]
+        told = [
+            self.stream_metadata,
+            self.metadata,
+            *(dict(stream.metadata) for stream in self._container.streams.data),
+        ]
         start = next((tags["timecode"] for tags in told if tags.get("timecode")), None)
         return None if start is None else advance(start, self.numbers[0] - 1, self.rate)
 
@@ -80,7 +88,7 @@ class MovieClip(Clip):
 
     def frame(self, number: int) -> Frame:
         if number not in self.numbers:
-            raise MediaError(f"{self.source} has the frames {self.numbers[0]}-{self.numbers[-1]}; frame {number} is not among them.")
+            raise MediaError(f"{self.source} has the frames {ranges(self.numbers)}; frame {number} is not among them.")
         # A caller that walks forwards in small steps goes on decoding rather than seeking anew.
         if self._forward is None or not 0 <= number - self._forward[0] <= 12:
             self._forward = (number, self._frames(number, len(self.index.times)))
@@ -121,9 +129,11 @@ class MovieClip(Clip):
             f"Copy it again, or read up to it with last={expected - 1}."
         )
 
-    def _convert(self, raw: av.video.frame.VideoFrame, number: int) -> Frame:
+    def _convert(self, raw: VideoFrame, number: int) -> Frame:
         if raw.is_corrupt:
-            raise MediaError(f"{self.source}: frame {number} is damaged. Copy the file again, or leave it out by a range.")
+            raise MediaError(
+                f"{self.source}: frame {number} is damaged. Copy the file again, or leave it out by a range."
+            )
         if (raw.width, raw.height) != self.coded_size:
             raise MediaError(
                 f"{self.source}: frame {number} is {raw.width} x {raw.height}, the first frame {self.coded_size[0]} x "
@@ -146,54 +156,7 @@ class MovieClip(Clip):
         )
 
 
-def open_stream(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
-    """Open a movie and find its main video stream.
-
-    Raises:
-        MediaError: not there, empty, no movie, truncated, without a picture.
-    """
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path} is empty (0 bytes): it was never written or its copy failed. Copy it again.")
-    try:
-        container = av.open(str(path))
-    except av.error.FFmpegError as error:
-        with path.open("rb") as file:
-            boxed = file.read(8)[4:] == b"ftyp"
-        reason = (
-            "the movie is truncated, its index (moov) at the end is missing. Copy it again"
-            if boxed
-            else "it is no movie that FFmpeg knows, or it is damaged or truncated. Check that it plays elsewhere, or copy it again"
-        )
-        raise MediaError(f"{path} cannot be opened: {reason}.") from error
-    except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror or error}.") from error
-    pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not pictures:
-        kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
-        container.close()
-        raise MediaError(f"{path} has no picture track (it holds {kinds}). Choose footage with a picture.")
-    if pictures[0].codec_context is None:
-        container.close()
-        raise MediaError(f"{path}: there is no decoder for its picture track here. Convert the movie first.")
-    return container, pictures[0]
-
-
-def decode_frames(path: Path, container, stream) -> Iterator[av.video.frame.VideoFrame]:
-    """Decode from where the container stands.
-
-    Raises:
-        MediaError: damaged data.
-    """
-    try:
-        for packet in container.demux(stream):
-            yield from packet.decode()
-    except av.error.EOFError:
-        return
-    except av.error.FFmpegError as error:
-        raise MediaError(f"{path} cannot be decoded to its end ({error.strerror}): it is damaged or truncated. Copy it again.") from error
-
-
-def tags_of(raw: av.video.frame.VideoFrame, stream) -> ColourTags:
+def tags_of(raw: VideoFrame, stream: VideoStream) -> ColourTags:
     """Collect the colour tags of a stream; what the frame says counts where the stream is silent."""
     context = stream.codec_context
 
@@ -211,14 +174,14 @@ def tags_of(raw: av.video.frame.VideoFrame, stream) -> ColourTags:
     )
 
 
-def read_planes(raw: av.video.frame.VideoFrame, fmt: PlaneFormat) -> list[np.ndarray]:
+def read_planes(raw: VideoFrame, fmt: PlaneFormat) -> list[np.ndarray]:
     """Copy a decoded frame's planes as they are; packed and big-endian formats are only rearranged."""
     if raw.format.name.replace("yuvj", "yuv") != fmt.name:
         limits = {"src_color_range": raw.color_range or 1, "dst_color_range": raw.color_range or 1}
         raw = raw.reformat(format=fmt.name, **limits)
     planes = []
     for plane, (height, width) in zip(raw.planes, fmt.shapes(raw.height, raw.width), strict=True):
-        line = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)[:height]
+        line = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)[:height]
         planes.append(line.view(fmt.dtype)[:, :width].copy())
     return planes
 

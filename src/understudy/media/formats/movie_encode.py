@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import av.error
 from av.codec.context import Flags
+from av.video.stream import VideoStream
 
 from understudy.errors import MediaError
 from understudy.media.clip import Clip
@@ -20,7 +21,8 @@ from understudy.media.formats.orientation import Orientation
 from understudy.media.formats.planes import ColourTags
 from understudy.provenance.stamp import Stamp
 
-_OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+# Told by the container itself, not by those who made the movie.
+_OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ def encode_movie(
     try:
         with av.open(str(path), "w", container_options=_container_options(path, timeline)) as output:
             stream = output.add_stream(encoding.encoder, rate=timeline.rate)
+            assert isinstance(stream, VideoStream)
             # These containers count frames: a finer clock would be taken for a higher rate.
             stream.time_base = 1 / timeline.rate if path.suffix.lower() in (".avi", ".mxf") else timeline.time_base
             context = stream.codec_context
@@ -107,7 +110,7 @@ def encode_movie(
                     raw = _dressed(raw, encoding, tags, place, 1 / timeline.rate)
                     progress("encode", place + 1, len(files))
                 for packet in stream.encode(raw):
-                    at = packet.pts
+                    at = packet.pts or 0
                     packet.dts = timeline.at(packet.dts if packet.dts is not None else at)
                     packet.pts = timeline.at(at)
                     packet.duration = timeline.at(at + 1) - timeline.at(at)
@@ -141,7 +144,9 @@ def supported_codecs(destination: Path) -> set[str] | None:
         # Nothing is created on disk before the first packet.
         probe = av.open(str(destination), "w")
     except (av.error.FFmpegError, ValueError) as error:
-        raise MediaError(f"{destination}: FFmpeg writes no {destination.suffix} movies. Choose .mov, .mp4 or .mkv.") from error
+        raise MediaError(
+            f"{destination}: FFmpeg writes no {destination.suffix} movies. Choose .mov, .mp4 or .mkv."
+        ) from error
     return probe.supported_codecs or None
 
 
@@ -155,7 +160,8 @@ def check_sound(source: Path, destination: Path, supported: set[str] | None) -> 
         for stream in container.streams.audio:
             context = stream.codec_context
             name = context.name if context is not None else "unknown"
-            if supported is not None and name not in supported and (context is None or context.codec.canonical_name not in supported):
+            names = {name} | ({context.codec.canonical_name} if context is not None else set())
+            if supported is not None and not names & supported:
                 raise MediaError(
                     f"{destination}: a {destination.suffix} movie cannot hold the plate's sound ({name}) untouched. "
                     f"Choose {source.suffix}, .mov or .mkv."
@@ -171,8 +177,8 @@ def _container_options(path: Path, timeline: Timeline) -> dict[str, str]:
 def _describe(output, stream, movie: MovieClip | None, stamp: Stamp | None, suffix: str) -> None:
     """Carry the container's and the stream's metadata over, the time code moved on to the first frame kept."""
     if movie is not None:
-        output.metadata.update({key: value for key, value in movie.metadata.items() if key.lower() not in _OWN_METADATA})
-        stream.metadata.update({key: value for key, value in movie.stream_metadata.items() if key.lower() not in ("encoder", "duration")})
+        output.metadata.update(_carried(movie.metadata))
+        stream.metadata.update(_carried(movie.stream_metadata))
         if movie.sample_aspect_ratio:
             stream.codec_context.sample_aspect_ratio = movie.sample_aspect_ratio
         timecode = movie.timecode
@@ -183,12 +189,21 @@ def _describe(output, stream, movie: MovieClip | None, stamp: Stamp | None, suff
         output.metadata.update(stamp.tags(suffix))
 
 
+def _carried(metadata) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if key.lower() not in _OWN_METADATA}
+
+
 def _dressed(raw, encoding: Encoding, tags: ColourTags, place: int, time_base: Fraction):
     if raw.format.name != encoding.pixel_format:
         limits = {"src_color_range": tags.range or 1, "dst_color_range": tags.range or 1}
         raw = raw.reformat(format=encoding.pixel_format, **limits)
     raw.pts, raw.time_base, raw.pict_type = place, time_base, 0
-    raw.color_primaries, raw.color_trc, raw.colorspace, raw.color_range = tags.primaries, tags.transfer, tags.matrix, tags.range
+    raw.color_primaries, raw.color_trc, raw.colorspace, raw.color_range = (
+        tags.primaries,
+        tags.transfer,
+        tags.matrix,
+        tags.range,
+    )
     return raw
 
 
@@ -197,9 +212,10 @@ def _copies(output, sound, movie: MovieClip | None, timeline: Timeline) -> Itera
     supported = output.supported_codecs
     targets = {}
     for source in sound.streams:
-        if source.type == "audio" or (source.type == "subtitle" and source.codec_context and source.codec_context.name in supported):
+        context = source.codec_context
+        if source.type == "audio" or (source.type == "subtitle" and context and context.name in supported):
             target = output.add_stream_from_template(source)
-            target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in ("encoder", "duration")})
+            target.metadata.update(_carried(source.metadata))
             targets[source.index] = target
     if not targets:
         return

@@ -5,11 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av.error
 
 from understudy.errors import MediaError
+from understudy.media.formats.movie_stream import decode_frames, open_stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +53,6 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
     Raises:
         MediaError: the file ends before its own index says.
     """
-    from understudy.media.formats.movie import decode_frames, open_stream
-
     container, stream = open_stream(path)
     with container:
         time_base = stream.time_base or Fraction(1, 1000)
@@ -64,8 +64,8 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
             for packet in container.demux():
                 if not packet.size or packet.time_base is None:
                     continue
-                if packet.pts is not None or packet.dts is not None:
-                    at = packet.pts if packet.pts is not None else packet.dts
+                at = packet.pts if packet.pts is not None else packet.dts
+                if at is not None:
                     end = max(end, (at + (packet.duration or 0)) * packet.time_base)
                 if packet.stream_index != stream.index:
                     continue
@@ -80,7 +80,9 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
             pass
         except av.error.FFmpegError as error:
             if last is None or counted < last:
-                raise MediaError(f"{path} breaks off after {counted} frames ({error.strerror}). {_mend(counted)}") from error
+                raise MediaError(
+                    f"{path} breaks off after {counted} frames ({error.strerror}). {_mend(counted)}"
+                ) from error
         begin = Fraction(container.start_time or 0, 1_000_000)
     # VP8 has packets that show nothing: only decoding tells.
     by_count = untold or codec == "vp8" or not stamps
@@ -91,7 +93,7 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
         # Containers without a table of frames say their length; a tenth of a second is within their roundings.
         short = end - begin < Fraction(length, 1_000_000) - Fraction(1, 2)
     if short and (last is None or last > len(stamps)):
-        whole = f" of {promised}" if promised else f" ({float(end):.1f} s of {length / 1e6:.1f} s)"
+        whole = f" of {promised}" if promised else f" ({float(end):.1f} s of {(length or 0) / 1e6:.1f} s)"
         raise MediaError(f"{path} is truncated: it breaks off after frame {len(stamps)}{whole}. {_mend(len(stamps))}")
     times = sorted(stamps)
     # Streams cut in the middle of a group begin with frames that cannot be decoded.
@@ -105,24 +107,32 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
 
 
 def _index_by_decoding(path: Path) -> MovieIndex:
-    from understudy.media.formats.movie import decode_frames, open_stream
-
     container, stream = open_stream(path)
     with container:
         stream.thread_type = "AUTO"
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
         stamps = [(raw.pts, raw.duration) for raw in decode_frames(path, container, stream)]
         if not stamps:
-            raise MediaError(f"{path} holds no frame that can be decoded: the file is damaged or truncated. Copy it again.")
-        times = [time for time, _ in stamps]
-        if any(time is None for time in times) or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+            raise MediaError(
+                f"{path} holds no frame that can be decoded: the file is damaged or truncated. Copy it again."
+            )
+        times = [time for time, _ in stamps if time is not None]
+        if len(times) < len(stamps) or any(b <= a for a, b in pairwise(times)):
             return MovieIndex(
-                times=list(range(len(times))), time_base=1 / rate, key_times=[], last_duration=1, rate=rate, constant=True, by_count=True
+                times=list(range(len(times))),
+                time_base=1 / rate,
+                key_times=[],
+                last_duration=1,
+                rate=rate,
+                constant=True,
+                by_count=True,
             )
         return _finish(times, stream.time_base or Fraction(1, 1000), [], stamps[-1][1], rate, by_count=True)
 
 
-def _finish(times: list[int], time_base: Fraction, keys: list[int], duration: int, rate: Fraction | None, by_count: bool = False) -> MovieIndex:
+def _finish(
+    times: list[int], time_base: Fraction, keys: list[int], duration: int, rate: Fraction | None, by_count: bool = False
+) -> MovieIndex:
     span = (times[-1] - times[0]) * time_base
     candidates = [rate] if rate else []
     if span:

@@ -41,7 +41,9 @@ def load_frame(path: Path, fmt: PlaneFormat) -> av.video.frame.VideoFrame:
         with av.open(str(path)) as container:
             raw = next(container.decode(video=0))
     except (av.error.FFmpegError, StopIteration) as error:
-        raise MediaError(f"{path} is damaged; delete it and run the same command again, the frame is then made anew.") from error
+        raise MediaError(
+            f"{path} is damaged; delete it and run the same command again, the frame is then made anew."
+        ) from error
     return raw if raw.format.name == fmt.name else raw.reformat(format=fmt.name)
 
 

@@ -51,7 +51,9 @@ class MovieWriter(ClipWriter):
         movie = like if isinstance(like, MovieClip) else None
         suffix = destination.suffix.lower()
         self._size = size or like.size
-        self._orientation = movie.orientation if movie and suffix in _TURNING and self._size == like.size else Orientation()
+        self._orientation = (
+            movie.orientation if movie and suffix in _TURNING and self._size == like.size else Orientation()
+        )
         tags = movie.tags if movie else _HD
         wished = movie.format if movie else _wish(like)
         supported = supported_codecs(destination)
@@ -71,12 +73,16 @@ class MovieWriter(ClipWriter):
         )
         self._tags = encoded_tags(self._encoding, tags, resolved)
         if suffix in _EVENLY and movie and not movie.index.constant:
-            raise MediaError(f"{destination}: {suffix} movies have one frame rate, {like.source} varies. Choose .mov, .mp4 or .mkv.")
+            raise MediaError(
+                f"{destination}: {suffix} movies have one frame rate, that of {like.source} varies. Choose .mov, .mp4 or .mkv."
+            )
         self._planes: PlaneFormat = self._encoding.plane_format
         if movie:
             check_sound(movie.source, destination, supported)
         # Files in the store are planes of one layout; another layout is another job.
-        self._store = PartialStore(destination, like=like, job=job, settings=f"{self._planes.name} {self._size} {suffix}")
+        self._store = PartialStore(
+            destination, like=like, job=job, settings=f"{self._planes.name} {self._size} {suffix}"
+        )
         found = {int(path.stem) for path in self._store.folder.glob("*.mkv") if path.stem.isdigit()}
         self.done = found & set(like.numbers)
 
@@ -123,9 +129,17 @@ class MovieWriter(ClipWriter):
 
     def _as_planes(self, frame: Frame) -> list[np.ndarray]:
         matter = frame.header.get("movie")
-        if isinstance(matter, MovieMatter) and matter.format == self._planes and matter.orientation == self._orientation:
+        if (
+            isinstance(matter, MovieMatter)
+            and matter.format == self._planes
+            and matter.orientation == self._orientation
+        ):
             altered = frame.altered
-            if altered is not None and matter.tags == self._tags and frame.pixels.shape[2] == len(matter.format.channels):
+            if (
+                altered is not None
+                and matter.tags == self._tags
+                and frame.pixels.shape[2] == len(matter.format.channels)
+            ):
                 pixels, where = self._orientation.stored(frame.pixels), self._orientation.stored(altered)
                 return patch_planes(matter.planes, pixels, where, self._planes, self._tags)
         pixels = self._orientation.stored(_displayed(frame, self._planes.dtype))
@@ -156,5 +170,3 @@ def _wish(like: Clip) -> PlaneFormat:
     found = plane_format("yuv420p" if like.dtype == np.uint8 else "yuv422p10le")
     assert found is not None
     return found
-
-

@@ -21,7 +21,9 @@ class Orientation:
         """Read the display matrix that a decoded frame carries; angles between are taken as the nearest quarter."""
         for side in raw.side_data:
             if side.type.name == "DISPLAYMATRIX":
-                return Orientation.of_matrix(tuple(int(value) for value in np.frombuffer(bytes(side), dtype=np.int32)[:9]))
+                return Orientation.of_matrix(
+                    tuple(int(value) for value in np.frombuffer(bytes(side), dtype=np.int32)[:9])
+                )
         return Orientation()
 
     @staticmethod

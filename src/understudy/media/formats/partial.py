@@ -24,7 +24,15 @@ class PartialStore:
     def __init__(self, destination: Path, *, like: Clip, job: str, settings: str):
         self.folder = destination.with_name(destination.name + ".partial")
         self._log = self.folder / "done.txt"
-        described = [str(like.source.absolute()), like.size, len(like), like.numbers[0], like.numbers[-1], job, settings]
+        described = [
+            str(like.source.absolute()),
+            like.size,
+            len(like),
+            like.numbers[0],
+            like.numbers[-1],
+            job,
+            settings,
+        ]
         key = hashlib.sha256(json.dumps(described).encode()).hexdigest()
         marker = self.folder / "job.txt"
         with storage_guard(destination):

@@ -147,8 +147,13 @@ def _info(name: str, part: int, parts: int, spec: Any, channels: tuple[str, ...]
         dtype = np.dtype(np.float32)
     turned = _EXIF.get(spec.get_int_attribute("Orientation", 1))
     rate = spec.getattribute("FramesPerSecond") or spec.getattribute("framesPerSecond")
-    if rate is None and (frames := spec.get_float_attribute("dpx:FrameRate") or spec.get_float_attribute("dpx:TemporalFrameRate")):
-        rate = (Fraction(frames).limit_denominator(1001).numerator, Fraction(frames).limit_denominator(1001).denominator)
+    if rate is None and (
+        frames := spec.get_float_attribute("dpx:FrameRate") or spec.get_float_attribute("dpx:TemporalFrameRate")
+    ):
+        rate = (
+            Fraction(frames).limit_denominator(1001).numerator,
+            Fraction(frames).limit_denominator(1001).denominator,
+        )
     return PictureInfo(
         format=name,
         part=part,
@@ -163,7 +168,9 @@ def _info(name: str, part: int, parts: int, spec: Any, channels: tuple[str, ...]
     )
 
 
-def read_picture(path: Path, *, number: int, time: Fraction, colour: ColourSpace | None, canvas: Window | None = None) -> Frame:
+def read_picture(
+    path: Path, *, number: int, time: Fraction, colour: ColourSpace | None, canvas: Window | None = None
+) -> Frame:
     """Read a picture whole.
 
     Args:
@@ -210,7 +217,8 @@ def _pixels(source: Any, info: PictureInfo, path: Path) -> np.ndarray:
     pixels = source.read_image(info.part, 0, 0, len(info.channels), names[info.dtype.type])
     if pixels is None or source.has_error:
         reason = " ".join(source.geterror().split())
-        raise MediaError(f"{path} is damaged or truncated ({reason[:160] or 'its pixels cannot be read'}). Copy or render it again.")
+        reason = reason[:160] or "its pixels cannot be read"
+        raise MediaError(f"{path} is damaged or truncated ({reason}). Copy or render it again.")
     return np.asarray(pixels).reshape(info.data.height, info.data.width, len(info.channels))
 
 
@@ -226,7 +234,9 @@ def _opened(path: Path) -> Iterator[Any]:
     source = oiio.ImageInput.open(str(path), _AS_STORED)
     if source is None:
         reason = " ".join(oiio.geterror().split())
-        raise MediaError(f"{path} cannot be read as a picture ({reason[:160]}). Is it damaged, or of another format than its name says?")
+        raise MediaError(
+            f"{path} cannot be read as a picture ({reason[:160]}). Is it damaged, or of another format than its name says?"
+        )
     try:
         yield source
     finally:

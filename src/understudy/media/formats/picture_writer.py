@@ -123,7 +123,10 @@ def _window(frame: Frame, matter: PictureMatter) -> Window:
     if not rows.size:
         return data
     new = Window(
-        canvas.x + int(columns[0]), canvas.y + int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+        canvas.x + int(columns[0]),
+        canvas.y + int(rows[0]),
+        int(columns[-1] - columns[0]) + 1,
+        int(rows[-1] - rows[0]) + 1,
     )
     return data.joined(new)
 
@@ -214,6 +217,8 @@ def _settle(spec: Any, form: _Format, quality: int | None) -> None:
 def _encode(parts: list[tuple[Any, np.ndarray]], form: _Format, frame: Frame) -> bytes:
     with memory_file("." + form.name) as path:
         output = oiio.ImageOutput.create(form.name)
+        if output is None:
+            raise MediaError(f"{form.name} pictures cannot be written here ({oiio.geterror()}). Choose EXR or PNG.")
         specs = tuple(spec for spec, _ in parts)
         good = output.open(path, specs) if len(parts) > 1 and form.name == "openexr" else output.open(path, specs[0])
         for index, (spec, pixels) in enumerate(parts):
@@ -223,7 +228,9 @@ def _encode(parts: list[tuple[Any, np.ndarray]], form: _Format, frame: Frame) ->
         closed = output.close()
         if not good or not closed:
             reason = " ".join(output.geterror().split())[:200]
-            raise MediaError(f"Frame {frame.number} cannot be written as {form.name} ({reason}). Choose another format, such as EXR or PNG.")
+            raise MediaError(
+                f"Frame {frame.number} cannot be written as {form.name} ({reason}). Choose another format, such as EXR or PNG."
+            )
         output.geterror()
         return Path(path).read_bytes()
 
@@ -250,7 +257,8 @@ def _read_parts(path: Path, info: PictureInfo) -> list[tuple[Any, np.ndarray]]:
                 continue
             source.seek_subimage(part, 0)
             spec = source.spec().copy()
-            kind = "double" if any(str(form) in ("uint", "int") for form in (*spec.channelformats, spec.format)) else str(spec.format)
+            forms = {str(form) for form in (*spec.channelformats, spec.format)}
+            kind = "double" if forms & {"uint", "int"} else str(spec.format)
             pixels = source.read_image(part, 0, 0, spec.nchannels, kind)
             if pixels is None:
                 raise MediaError(f"{path}: its part {part + 1} cannot be read ({source.geterror()}).")
@@ -258,4 +266,3 @@ def _read_parts(path: Path, info: PictureInfo) -> list[tuple[Any, np.ndarray]]:
     finally:
         source.close()
     return parts
-

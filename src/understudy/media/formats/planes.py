@@ -144,7 +144,9 @@ def to_pixels(planes: list[np.ndarray], fmt: PlaneFormat, tags: ColourTags) -> n
     return np.dstack((colour, _levels_to_unit(planes[3], fmt.bits, True)))
 
 
-def to_planes(pixels: np.ndarray, fmt: PlaneFormat, tags: ColourTags, size: tuple[int, int] | None = None) -> list[np.ndarray]:
+def to_planes(
+    pixels: np.ndarray, fmt: PlaneFormat, tags: ColourTags, size: tuple[int, int] | None = None
+) -> list[np.ndarray]:
     """Return the planes of (H, W, C) ``pixels`` (uint8 or uint16): 1 channel is gray, 3 are RGB, 4 with alpha.
 
     Args:
@@ -220,7 +222,9 @@ def _analysis(matrix: int) -> np.ndarray:
     red, blue = _weights(matrix)
     green = 1 - red - blue
     luma = np.array([red, green, blue])
-    return np.stack([luma, (np.array([0, 0, 1]) - luma) / (2 * (1 - blue)), (np.array([1, 0, 0]) - luma) / (2 * (1 - red))])
+    return np.stack(
+        [luma, (np.array([0, 0, 1]) - luma) / (2 * (1 - blue)), (np.array([1, 0, 0]) - luma) / (2 * (1 - red))]
+    )
 
 
 def _scales(full: bool, bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -279,7 +283,9 @@ def _unit_to_levels(plane: np.ndarray, bits: int, full: bool) -> np.ndarray:
 
 def _luma(colour: np.ndarray) -> np.ndarray:
     red, blue = _WEIGHTS[1]
-    return cv2.transform(np.ascontiguousarray(colour), np.array([[red, 1 - red - blue, blue]])).reshape(colour.shape[:2])
+    return cv2.transform(np.ascontiguousarray(colour), np.array([[red, 1 - red - blue, blue]])).reshape(
+        colour.shape[:2]
+    )
 
 
 def _enlarge(plane: np.ndarray, fmt: PlaneFormat, shape: tuple[int, int], centred: bool) -> np.ndarray:

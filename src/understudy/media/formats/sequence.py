@@ -73,7 +73,9 @@ class PictureClip(Clip):
             canvas=self.canvas,
         )
         if frame.size != self.size:
-            raise MediaError(f"{self.files[number]} changed while it was read: it is now {frame.size[0]} x {frame.size[1]}.")
+            raise MediaError(
+                f"{self.files[number]} changed while it was read: it is now {frame.size[0]} x {frame.size[1]}."
+            )
         return frame
 
     def _survey(self, opening: PictureInfo) -> Window:
@@ -89,7 +91,9 @@ class PictureClip(Clip):
                     f"{shown[0]} x {shown[1]}. A sequence has one size; choose a range of one size."
                 )
             if info.orientation != opening.orientation:
-                raise MediaError(f"{self.source}: frame {number} is turned otherwise (Exif orientation) than frame {self.numbers[0]}.")
+                raise MediaError(
+                    f"{self.source}: frame {number} is turned otherwise (Exif orientation) than frame {self.numbers[0]}. "
+                    "Bring them to one orientation, or choose a range of one."
+                )
             canvas = canvas.joined(info.canvas)
         return canvas
-

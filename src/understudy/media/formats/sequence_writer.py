@@ -27,8 +27,12 @@ class SequenceWriter(ClipWriter):
         self.destination = self._pattern.path if self._pattern else destination
         self._like, self._stamp, self._quality, self._complete = like, stamp, quality, complete
         if destination.suffix.lower() not in WRITABLE:
-            raise MediaError(f"{destination}: {destination.suffix} pictures can only be read; write one of {listing(WRITABLE)}.")
-        self._store = PartialStore(self.destination, like=like, job=job, settings=f"{destination.suffix.lower()} {quality} {stamp}")
+            raise MediaError(
+                f"{destination}: {destination.suffix} pictures can only be read; write one of {listing(WRITABLE)}."
+            )
+        self._store = PartialStore(
+            self.destination, like=like, job=job, settings=f"{destination.suffix.lower()} {quality} {stamp}"
+        )
         self.done = {number for number in self._store.logged() & set(like.numbers) if self.file(number).is_file()}
 
     def file(self, number: int) -> Path:
@@ -45,7 +49,8 @@ class SequenceWriter(ClipWriter):
         untouched = altered is not None and not altered.any()
         if frame.path is not None and target.absolute() == frame.path.absolute():
             raise MediaError(f"{target} is the plate itself: choose another destination, so that the plate survives.")
-        if untouched and "picture" in frame.header and frame.path is not None and frame.path.suffix.lower() == target.suffix.lower():
+        same_format = "picture" in frame.header and frame.path and frame.path.suffix.lower() == target.suffix.lower()
+        if untouched and same_format and frame.path is not None:
             data = frame.path.read_bytes()
         else:
             stamp = None if untouched else self._stamp
