@@ -52,7 +52,7 @@ class SwapOptions:
     mattes: Path | None = None
     """Also write the mattes, as pictures: a pattern such as mattes/shot.####.png."""
     raw_faces: Path | None = None
-    """Also write the graded faces before blending, with the matte as alpha: a pattern such as faces/shot.####.exr."""
+    """Also write the graded faces before blending, on black: a pattern such as faces/shot.####.exr."""
     codec: str | None = None
     """FFmpeg's name of a video encoder. Default: the plate's own."""
     quality: int | None = None

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def swap_shot(
         record.add_weights(model)
         record.weights.update(finder.weights)
         record.add_consent(options.identity, consent)
-        writers = _Writers(stack, options, destination, part, record)
+        writers = stack.enter_context(_Writers(options, destination, part, record))
         beside = writers.shot.destination
         people = people_of(faces)
         several = sum(not person.passing for person in people) > 1
@@ -178,7 +178,7 @@ def swap_shot(
         for place, shot in enumerate(swap_frames(plate, plan, todo, recipe, seconds), done + 1):
             writers.write(shot)
             progress("swap", place, len(part))
-        writers.close()
+        writers.finish()
         written = perf_counter()
 
         sheet = _sheet(options, plate, part, writers.shot, plan, performer)
@@ -232,9 +232,7 @@ class ShotPlan:
         for number, found in faces:
             chosen = [one for one in found if tracks is None or one.face.track in tracks]
             refusals = [_refusal(one, options) for one in chosen]
-            usable = tuple(
-                one.face.track for one, refusal in zip(chosen, refusals, strict=True) if refusal is None
-            )
+            usable = tuple(one.face.track for one, refusal in zip(chosen, refusals, strict=True) if refusal is None)
             if usable:
                 # One person is one face a frame, even where two of their tracks overlap.
                 self._usable[number] = usable if tracks is None else usable[:1]
@@ -252,17 +250,21 @@ class ShotPlan:
 class _Writers:
     """The shot and its layers, written frame by frame."""
 
-    def __init__(
-        self, stack: ExitStack, options: SwapOptions, destination: Path, part: Clip, record: RunRecord
-    ) -> None:
+    def __init__(self, options: SwapOptions, destination: Path, part: Clip, record: RunRecord) -> None:
         job = record.digest()
         stamp = Stamp(software=f"Understudy {__version__}", record_sha256=job)
-        # Layers first: an exception closes in reverse order, and a frame counts as done when all have it.
-        self.mattes = stack.enter_context(_layer(options.mattes, part, stamp, job)) if options.mattes else None
-        self.raw = stack.enter_context(_layer(options.raw_faces, part, stamp, job)) if options.raw_faces else None
-        self.shot = stack.enter_context(
-            create_clip(destination, like=part, stamp=stamp, codec=options.codec, quality=options.quality, job=job)
-        )
+        # The shot comes first: what is wrong with its name is said before the layers' folders are made.
+        self._stack = ExitStack()
+        with ExitStack() as opening:
+            self.shot = opening.enter_context(
+                create_clip(destination, like=part, stamp=stamp, codec=options.codec, quality=options.quality, job=job)
+            )
+            layers = [
+                opening.enter_context(_layer(path, part, stamp, job)) if path is not None else None
+                for path in (options.mattes, options.raw_faces)
+            ]
+            self._stack = opening.pop_all()
+        self.mattes, self.raw = layers
         self.seconds = 0.0
 
     @property
@@ -284,10 +286,18 @@ class _Writers:
             self.shot.write(shot.result)
         self.seconds += perf_counter() - started
 
-    def close(self) -> None:
+    def __enter__(self) -> _Writers:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        # In good order every writer finishes its clip; after an exception each keeps its whole frames for the next run.
+        self.finish(*error)
+
+    def finish(self, kind: Any = None, error: Any = None, trace: Any = None) -> None:
+        """Close all writers; once only, however often it is called."""
         started = perf_counter()
-        for writer in self._all:
-            writer.close()
+        stack, self._stack = self._stack, ExitStack()
+        stack.__exit__(kind, error, trace)
         self.seconds += perf_counter() - started
 
 

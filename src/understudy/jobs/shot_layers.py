@@ -13,43 +13,44 @@ from understudy.jobs.clip_faces import TrackedFace
 from understudy.jobs.sheet import Sheet, write_sheet
 from understudy.jobs.shot_frames import Plan, face_crop
 from understudy.media.clip import Clip
-from understudy.media.colour import from_view
+from understudy.media.colour import ColourSpace, from_view
 from understudy.media.frame import Frame, quantise
 from understudy.perform.swap import swap_crops
 
 _SHEET_ROWS = 8
 _SIDE = 224
 _AMPLIFIED = 4.0
+_APART = 5  # frames
 
 
 def matte_layer(frame: Frame, patches: Sequence[FacePatch], *, like: Path) -> Frame:
     """The frame's matte as a gray picture: 1 where the plate is fully replaced, half float for EXR, else 16 bit."""
     matte = _covered(frame, patches)[..., None]
-    return _picture(frame, quantise(matte, _kind(like)), ("Y",))
+    return _picture(frame, quantise(matte, _kind(like)), ("Y",), like)
 
 
 def raw_layer(frame: Frame, patches: Sequence[FacePatch], *, like: Path) -> Frame:
-    """The graded faces before blending on black, in the plate's own colour space, with the matte as alpha
-    (unassociated)."""
+    """The graded faces before blending, on black: scene-linear half float for EXR, else display-encoded 16 bit."""
     height, width = frame.pixels.shape[:2]
     view = np.zeros((height, width, 3), np.float32)
     for patch in patches:
         x0, y0, x1, y1 = patch.box
         if patch.raw is not None:
             view[y0:y1, x0:x1] = np.where(patch.raw.any(axis=-1, keepdims=True), patch.raw, view[y0:y1, x0:x1])
-    colour = from_view(view, frame.colour)
-    pixels = np.concatenate([colour, _covered(frame, patches)[..., None]], axis=-1)
-    return _picture(frame, quantise(pixels, _kind(like)), ("R", "G", "B", "A"))
+    return _picture(frame, quantise(from_view(view, _colour(like)), _kind(like)), ("R", "G", "B"), like)
 
 
 def sheet_numbers(plan: Plan, numbers: Sequence[int]) -> list[int]:
     """Frames worth looking at: six evenly spread over those with a face, and the two whose heads turn furthest."""
     swapped = [number for number in numbers if number in plan]
-    even = {swapped[round(place)] for place in np.linspace(0, len(swapped) - 1, _SHEET_ROWS - 2)} if swapped else set()
+    if not swapped:
+        return []
+    chosen = {swapped[round(place)] for place in np.linspace(0, len(swapped) - 1, _SHEET_ROWS - 2)}
     candidates = swapped[:: max(1, len(swapped) // 200)]  # enough to find a far turn, without reading every mesh
-    turned = sorted(candidates, key=lambda number: -max(map(_turn, plan[number])))
-    hardest = [number for number in turned if all(abs(number - other) > 2 for other in even)][:2]
-    return sorted({*even, *hardest})
+    for number in sorted(candidates, key=lambda number: -max(map(_turn, plan[number]))):
+        if len(chosen) < _SHEET_ROWS and all(abs(number - other) > _APART for other in chosen):
+            chosen.add(number)
+    return sorted(chosen)
 
 
 def write_shot_sheet(
@@ -101,5 +102,12 @@ def _kind(like: Path) -> np.dtype:
     return np.dtype(np.float16 if like.suffix.lower() == ".exr" else np.uint16)
 
 
-def _picture(frame: Frame, pixels: np.ndarray, channels: tuple[str, ...]) -> Frame:
-    return replace(frame, pixels=pixels, channels=channels, path=None, header={}, original=None)
+def _colour(like: Path) -> ColourSpace:
+    # What the format's numbers mean anyway, so that writing converts nothing: a matte is no colour.
+    return ColourSpace.LINEAR if _kind(like) == np.float16 else ColourSpace.DISPLAY
+
+
+def _picture(frame: Frame, pixels: np.ndarray, channels: tuple[str, ...], like: Path) -> Frame:
+    return replace(
+        frame, pixels=pixels, channels=channels, colour=_colour(like), path=None, header={}, original=None
+    )
