@@ -39,5 +39,5 @@ COMMAND = Command(
     job=_job,
     show=_show,
     arguments=("swap",),
-    example="understudy measure renders/shot.mp4 --plate footage/shot.mp4 --identity anna --truth footage/true.mp4 --run comb-preview",
+    example="understudy measure renders/shot.mp4 --plate footage/shot.mp4 --identity anna --truth true.mp4",
 )

@@ -52,8 +52,7 @@ def build(options: type, values: dict[str, Any]) -> Any:
             continue
         if nested := _nested(hints[field.name]):
             given[field.name] = build(nested, values)
-        elif field.name in values:
-            value = values[field.name]
+        elif (value := values.get(field.name)) is not None:  # what was not given keeps the class's own default
             given[field.name] = tuple(value) if isinstance(value, list) else value
     return options(**given)
 
@@ -157,13 +156,13 @@ def _strings_under_fields(owner: type) -> dict[str, str]:
     return found
 
 
-def callback(command: Command, run: Callable[[Any, bool], None]) -> Callable[..., None]:
-    """The function that typer calls: it builds the options and hands them to ``run`` with the wish for JSON."""
+def callback(command: Command, keep: Callable[[Command, Any, bool], None]) -> Callable[..., None]:
+    """The function that typer calls: it builds the options and hands them to ``keep`` with the wish for JSON."""
 
     def called(**values: Any) -> None:
         json = values.pop("json")
         options, _ = command.job()
-        run(build(options, values), json)
+        keep(command, build(options, values), json)
 
     wish = inspect.Parameter(
         "json",

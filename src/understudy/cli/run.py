@@ -9,10 +9,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from understudy.cli.command import Command, Group
 from understudy.cli.commands import BY_NAME
@@ -32,11 +32,13 @@ def run(arguments: list[str]) -> int:
     wants_json = "--json" in arguments
     again = Command.again
     try:
-        command = load(arguments[0])
-        if isinstance(command, Command):
-            again = command.again
+        load(arguments[0])
+        wish = _parse(arguments)
+        if wish is None:
+            return 0
+        again = wish[0].again
         with _signals():
-            return _parse_and_run(command, arguments)
+            return _do(*wish)
     except UserError as error:
         _report(error, type(error).__name__, wants_json)
         return error.exit_code
@@ -67,13 +69,17 @@ def load(name: str) -> Command | Group:
     return importlib.import_module(f"understudy.cli.{BY_NAME[name].module}").COMMAND
 
 
-def application(names: list[str] | None = None) -> Any:
-    """A typer application with the commands called ``names`` (None: all of them)."""
+Wish = tuple[Command, Any, bool]
+"""A parsed command line: the command, its options, and whether JSON is wanted."""
+
+
+def application(names: list[str] | None, keep: Callable[[Command, Any, bool], None]) -> Any:
+    """A typer application with the commands called ``names`` (None: all of them); what it parses goes to ``keep``."""
     import typer
 
     from understudy.cli.options import callback
 
-    settings: dict[str, Any] = {"add_completion": False, "no_args_is_help": True, "pretty_exceptions_enable": False}
+    settings: dict[str, Any] = {"add_completion": False, "no_args_is_help": True}
     app = typer.Typer(name="understudy", **settings)
     app.callback()(lambda: None)  # keeps the command's name in the usage line even where there is only one
     for name in BY_NAME if names is None else names:
@@ -83,40 +89,42 @@ def application(names: list[str] | None = None) -> Any:
             inner = typer.Typer(name=name, help=command.sentence, **settings)
             inner.callback()(lambda: None)
             for verb, member in command.commands.items():
-                inner.command(verb)(callback(member, lambda options, wish, member=member: _do(member, options, wish)))
+                inner.command(verb)(callback(member, keep))
             app.add_typer(inner, name=name, hidden=alias)
         else:
-            app.command(name, hidden=alias)(
-                callback(command, lambda options, wish, command=command: _do(command, options, wish))
-            )
+            app.command(name, hidden=alias)(callback(command, keep))
     return app
 
 
-def _parse_and_run(command: Command | Group, arguments: list[str]) -> int:
+def _parse(arguments: list[str]) -> Wish | None:
+    """What the command line wishes; None where it wished for help, and had it.
+
+    Raises:
+        OptionError: it cannot be understood.
+    """
     import typer
 
-    parsed = typer.main.get_command(application([arguments[0]]))
+    wishes: list[Wish] = []
+    parser = typer.main.get_command(application(arguments[:1], lambda *wish: wishes.append(wish)))
     try:
-        return int(parsed.main(args=arguments, prog_name="understudy", standalone_mode=False) or 0)
-    except typer.Exit as leave:
-        return leave.exit_code
-    except typer.Abort:
-        raise Stopped(signal.SIGINT) from None
+        parser.main(args=arguments, prog_name="understudy", standalone_mode=False)
+    except typer.Exit:
+        pass
     except Exception as error:
         # typer's own errors (an unknown option, a value of the wrong type) all know how to say themselves.
-        if not hasattr(error, "format_message"):
+        sentence = getattr(error, "format_message", None)
+        if sentence is None:
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(f"{error}\n" if str(error) else "")
-            return 0
+            return None
         usage = f"understudy {BY_NAME[arguments[0]].name} --help"
-        raise OptionError(f"{str(error.format_message()).rstrip('.')}. See `{usage}`.") from None  # pyright: ignore
+        raise OptionError(f"{str(sentence()).rstrip('.')}. See `{usage}`.") from None
+    return wishes[0] if wishes else None
 
 
-def _do(command: Command, options: Any, wants_json: bool) -> NoReturn:
-    """Do the job and leave with its exit code."""
-    import typer
-
+def _do(command: Command, options: Any, wants_json: bool) -> int:
+    """Do the job, print its report, and return the exit code."""
     from understudy.cli.progress import show_progress
 
     _, job = command.job()
@@ -132,8 +140,8 @@ def _do(command: Command, options: Any, wants_json: bool) -> NoReturn:
     stopped_by = getattr(report, "stopped_by", "")
     if stopped_by in ("SIGINT", "SIGTERM"):  # the job finished its step, saved everything and told us why
         sys.stderr.write(f"Stopped by {stopped_by}. {command.again}\n")
-        raise typer.Exit(128 + signal.Signals[stopped_by])
-    raise typer.Exit(command.exit_code(report))
+        return 128 + signal.Signals[stopped_by]
+    return command.exit_code(report)
 
 
 def _print_json(value: Any) -> None:
@@ -158,7 +166,11 @@ def _print_text(text: str) -> None:
         return
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=True).print(text)
+    class Plainly(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich would exit with 1; whoever reads us may well stop early
+
+    Plainly(highlight=False, soft_wrap=True).print(text)
 
 
 def _report(message: object, kind: str, wants_json: bool) -> None:

@@ -21,10 +21,14 @@ def _swap(options: Any, progress: Progress) -> Any:
 
 
 def _show(report: Any) -> str:
-    lines = [f"[green]swapped[/]  {report.swapped} of {count(report.frames, 'frame')}  {path(report.output)}"]
+    lines = [f"[green]swapped[/]  {report.swapped} of {count(report.num_frames, 'frame')}  {path(report.output)}"]
     if report.passed_through:
         lines.append(f"  {count(len(report.passed_through), 'frame')} left as in the plate:")
-        lines += [f"  {line}" for line in reasons(report.passed_through)]
+        lines += [f"  {line}" for line in reasons((frame.number, frame.reason) for frame in report.passed_through)]
+    if report.people_sheet:
+        lines.append(f"  everybody in the plate: {path(report.people_sheet)}")
+    if report.sheet:
+        lines.append(f"  look at {path(report.sheet)}")
     stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.seconds.items())
     return "\n".join([*lines, f"  record  {path(report.record)}", f"[dim]{stages}[/]"])
 

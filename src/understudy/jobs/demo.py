@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -106,7 +106,7 @@ def demo(options: DemoOptions | None = None, progress: Progress = lambda stage, 
         facts["swaps"].append({**plain(take), "report": plain(swapped), "output": str(_render(project, take))})
     for swap, take in zip(facts["swaps"], TAKES, strict=True):
         with clock.stage("measure"):
-            swap["measure"] = plain(_measure(project, take, options.every, progress))
+            swap["measure"] = _measure(project, take, options.every, progress)
     with clock.stage("inspect"):
         facts["inspect"] = _inspect(project, progress)
     with clock.stage("report"):
@@ -202,8 +202,10 @@ def _swap(project: Project, take: Take, progress: Progress) -> Any:
     return swap_shot(options, _named(progress, _title(take)))
 
 
-def _measure(project: Project, take: Take, every: int, progress: Progress) -> Any:
+def _measure(project: Project, take: Take, every: int, progress: Progress) -> dict[str, Any]:
+    """The measures of one swap; taken anew only where the movie or the way of measuring has changed."""
     from understudy.jobs.measure import MeasureOptions, measure
+    from understudy.provenance.record import path_sha256
 
     options = MeasureOptions(
         swap=_render(project, take),
@@ -212,9 +214,19 @@ def _measure(project: Project, take: Take, every: int, progress: Progress) -> An
         identity=take.swapped_in,
         project=project.root,
         run=RUN,
+        keep=project.renders / "neighbours",
         every=every,
     )
-    return measure(options, _named(progress, _title(take)))
+    kept = project.root / "report" / f"{_title(take)}.measure.json"
+    asked = {"movie": path_sha256(options.swap), "options": plain(options)}
+    with suppress(OSError, ValueError):
+        before = json.loads(kept.read_text())
+        if before["asked"] == asked:
+            return before["measure"]
+    (project.renders / "neighbours" / options.swap.name).unlink(missing_ok=True)
+    found = plain(measure(options, _named(progress, _title(take))))
+    write_json(kept, {"asked": asked, "measure": found})
+    return found
 
 
 def _inspect(project: Project, progress: Progress) -> dict[str, Any]:

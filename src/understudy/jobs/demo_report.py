@@ -1,4 +1,4 @@
-"""The demo's page: movies side by side, contact sheets, figures with units, times and records. Plain HTML, nothing from elsewhere."""
+"""The demo's page: movies side by side, contact sheets, figures with units, times and records. Plain HTML of its own."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def _lead(facts: Mapping[str, Any]) -> str:
     names = [html.escape(swap["swapped_in"].title()) for swap in facts["swaps"]]
     minutes = facts["train"]["seconds"] / 60
     return (
-        f"{' and '.join(names)} are rendered; nobody was filmed. From eight seconds of each, Understudy gathered their faces, trained "
-        f"one model on both for {minutes:.1f} minutes, and laid each one's face over the other's performance. "
+        f"{' and '.join(names)} are rendered; nobody was filmed. From eight seconds of each, Understudy gathered their "
+        f"faces, trained one model on both for {minutes:.1f} minutes, and laid each one's face over the other's performance. "
         "Because the performers are rendered, the exact answer is known, and every figure here is measured against it."
     )
 
@@ -88,8 +88,8 @@ def _cards(facts: Mapping[str, Any]) -> str:
             label, unit, _ = MEASURES[name]
             cards.append(
                 (
-                    _number(name, np.mean(values)),
-                    f"{label}{f', {unit}' if unit else ''} (plate: {_number(name, np.mean(before))})",
+                    _number(name, float(np.mean(values))),
+                    f"{label}{f', {unit}' if unit else ''} (plate: {_number(name, float(np.mean(before)))})",
                 )
             )
     return "".join(f'<div class="card"><b>{value}</b>{html.escape(label)}</div>' for value, label in cards)
@@ -105,6 +105,7 @@ def _swap(project: Project, swap: Mapping[str, Any]) -> str:
     films = (
         (f"footage/{swap['plate']}", f"The plate: {whose} performs"),
         (f"renders/{Path(swap['output']).name}", f"The swap: {who}'s face"),
+        (f"renders/neighbours/{Path(swap['output']).name}", "The nearest training pictures instead, same blend"),
         (f"footage/truth/{swap['truth']}", f"The truth: {who} really giving this performance"),
     )
     shown = "".join(
@@ -118,17 +119,20 @@ def _swap(project: Project, swap: Mapping[str, Any]) -> str:
     if neighbours:
         about = (
             f"<p class='faint'>The nearest-neighbour swap used {neighbours['pictures_used']} of "
-            f"{neighbours['training_pictures']} training pictures and jumped in {neighbours['jumps']} of {neighbours['steps']} steps.</p>"
+            f"{neighbours['training_pictures']} training pictures and jumped in {neighbours['jumps']} of "
+            f"{neighbours['steps']} steps.</p>"
         )
+    key = "".join(f'<span><i style="background:var(--{name})"></i>{words}</span>' for name, words in CANDIDATES.items())
     return f"""
 <h2>{html.escape(who)} in {html.escape(whose)}'s place</h2>
 <div data-films><div class="films">{shown}</div>
-<div class="controls"><button type="button">Play</button><input type="range" min="0" max="1000" value="0" aria-label="position"></div></div>
+<div class="controls"><button type="button">Play</button>
+<input type="range" min="0" max="1000" value="0" aria-label="position"></div></div>
 {_picture(_sheet_path(project.root / "report", swap), "Evenly spaced frames, at the canonical crop that the model sees.")}
 <h3>Measured inside the face, {measured["size"]} pixels, mean of {len(measured["numbers"])} frames</h3>
 <div class="wide">{_scores(measured["scores"])}</div>
 {about}
-<div class="key">{"".join(f'<span><i style="background:var(--{name})"></i>{words}</span>' for name, words in CANDIDATES.items())}</div>
+<div class="key">{key}</div>
 <div class="charts">{"".join(_charts(measured))}</div>"""
 
 
@@ -211,8 +215,8 @@ def _learnt(train: Mapping[str, Any]) -> str:
         f"{html.escape(name)} {value:.4g}" for name, value in train.get("figures", {}).items() if name != "fade"
     )
     return (
-        f"{train['pictures']} pictures in {train['steps']} steps at {train['pictures_per_second']:.1f} pictures a second, starting from the "
-        f"packaged base model. At the end: {figures}."
+        f"{train['pictures']} pictures in {train['steps']} steps at {train['pictures_per_second']:.1f} pictures a second, "
+        f"starting from the packaged base model. At the end: {figures}."
     )
 
 
@@ -332,7 +336,8 @@ def _copy_preview(train: Mapping[str, Any], folder: Path) -> Path | None:
 
 
 def _picture(path: Path, words: str) -> str:
-    return f'<figure><img src="report/{html.escape(path.name)}" alt="" loading="lazy"><figcaption>{html.escape(words)}</figcaption></figure>'
+    image = f'<img src="report/{html.escape(path.name)}" alt="" loading="lazy">'
+    return f"<figure>{image}<figcaption>{html.escape(words)}</figcaption></figure>"
 
 
 def _number(name: str, value: float) -> str:

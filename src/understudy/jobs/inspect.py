@@ -301,9 +301,8 @@ def open_run(project: Project, name: str | None) -> tuple[Path, Any]:
     Raises:
         OptionError, CheckpointError: no such run, or none that is trained.
     """
-    from understudy import families
-    from understudy.checkpoint import read_card
     from understudy.jobs.train import resolve_checkpoint
+    from understudy.perform.swap import open_performer
 
     if name is not None:
         model = resolve_checkpoint(name, project)
@@ -312,7 +311,7 @@ def open_run(project: Project, name: str | None) -> tuple[Path, Any]:
         if not models:
             raise CheckpointError(f"{project.runs} holds no trained model; run 'understudy train comb' first.")
         model = models[-1]
-    return model.parent, families.get(read_card(model).family).performer(model)
+    return model.parent, open_performer(model)
 
 
 def _model(run: Path) -> Path:

@@ -9,8 +9,9 @@ performance; it can be had for rendered performers only. Without it, only identi
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,7 @@ from understudy.errors import DatasetError, MediaError, OptionError
 
 if TYPE_CHECKING:
     from understudy.dataset.face_set import FaceEntry
-    from understudy.faces.align import CropTransform
-    from understudy.faces.face import Face
+    from understudy.family import Performer, SwapResult
     from understudy.jobs.clip_faces import ClipFaces, TrackedFace
     from understudy.jobs.project import Project
     from understudy.media.clip import Clip
@@ -39,7 +39,6 @@ MEASURES = {
 """Of every measure: name, unit, and which way is better."""
 
 _PORTRAITS = 24  # pictures of the identity whose mean embedding stands for the person
-_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +56,7 @@ class MeasureOptions:
         default=None,
         metadata={"help": "The run whose model made the swap; with it, the nearest-neighbour swap is measured too."},
     )
+    keep: Path | None = field(default=None, metadata={"help": "Keep the nearest-neighbour swap in this folder."})
     size: int = field(default=128, metadata={"help": "Side of the canonical crop that is measured, pixels."})
     every: int = field(default=1, metadata={"help": "Measure every Nth frame; flicker wants 1."})
 
@@ -105,23 +105,22 @@ def measure(options: MeasureOptions, progress: Progress = lambda stage, done, to
         None if missing_identity() else _person(folder, options.size),
         lpips=options.truth is not None and not missing_lpips(),
     )
-    neighbour = _Neighbour(options, project) if options.run else None
-    truth_path = options.truth or options.plate
-    with (
-        plate_person(options.plate, project, progress) as person,
-        open_clip(options.swap) as swap,
-        open_clip(options.plate) as plate,
-        open_clip(truth_path) as truth,
-    ):
-        _same_frames(swap, plate, truth)
-        for done, batch in _Side(plate=plate, swap=swap, truth=truth, every=options.every).batches(person):
+    neighbours = None
+    with ExitStack() as stack:
+        person = stack.enter_context(plate_person(options.plate, project, progress))
+        clips = {"swap": options.swap, "plate": options.plate, "truth": options.truth or options.plate}
+        if options.run:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-")))
+            clips["neighbour"], neighbours = _neighbour_swap(options, project, options.keep or scratch, progress)
+        opened = {name: stack.enter_context(open_clip(clip)) for name, clip in clips.items()}
+        plate = opened["plate"]
+        _same_frames(opened)
+        for done, frames in enumerate(zip(*opened.values(), strict=True)):
             progress("measure", done, len(plate))
-            for frame in batch:
-                frame.cut(options.size)
-            if neighbour is not None:
-                neighbour.lay_in(batch, options.size)
-            for frame in batch:
-                scale.add(frame, has_truth=options.truth is not None)
+            found = person.face(frames[1].number) if done % options.every == 0 else None
+            if found is not None:
+                views = {name: frame.view() for name, frame in zip(opened, frames, strict=True)}
+                scale.add(_Frame.cut(frames[1].number, views, found, options.size), has_truth=options.truth is not None)
         progress("measure", len(plate), len(plate))
     if not scale.numbers:
         raise MediaError(f"{options.plate} has no frame with a face that could be measured.")
@@ -134,61 +133,32 @@ def measure(options: MeasureOptions, progress: Progress = lambda stage, done, to
         numbers=tuple(scale.numbers),
         scores=scale.means(),
         per_frame=scale.values,
-        neighbours=neighbour.summary() if neighbour else None,
+        neighbours=neighbours,
         missing=tuple(missing),
     )
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class _Frame:
-    """One frame's candidates, in view space, and where its face is."""
+    """One frame's canonical crops (size, size, 3) in [0, 1], the face's mask and its landmarks, both in crop pixels."""
 
     number: int
-    views: dict[str, np.ndarray]
-    face: Face
-    transform: CropTransform
-    crops: dict[str, np.ndarray] = field(default_factory=dict)
-    mask: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    crops: dict[str, np.ndarray]
+    mask: np.ndarray
+    landmarks: np.ndarray
 
-    def cut(self, size: int) -> None:
-        """The canonical crops at ``size`` pixels, clipped to [0, 1], and the mask from the plate's face."""
+    @classmethod
+    def cut(cls, number: int, views: dict[str, np.ndarray], found: TrackedFace, size: int) -> _Frame:
+        """Cut every candidate where the plate's face is."""
         from understudy.faces.parse import face_mask
 
-        for name, view in self.views.items():
-            self.crops[name] = np.clip(self.transform.to_crop(view, size), 0, 1)
-        self.mask = face_mask(self.transform.points_to_crop(self.face.landmarks, size), size)
-
-    def landmarks(self, size: int) -> np.ndarray:
-        return self.transform.points_to_crop(self.face.landmarks, size)
-
-
-@dataclass(kw_only=True)
-class _Side:
-    """The frames to measure, read side by side."""
-
-    plate: Clip
-    swap: Clip
-    truth: Clip
-    every: int
-
-    def batches(self, person: PlatePerson) -> Iterator[tuple[int, list[_Frame]]]:
-        """(frames read so far, frames with a face), a few at a time, so that memory does not grow with the clip."""
-        batch: list[_Frame] = []
-        done = -1
-        for done, frames in enumerate(zip(self.plate, self.swap, self.truth, strict=True)):
-            plate, swap, truth = frames
-            if len({frame.number for frame in frames}) > 1 and self.plate.kind == self.swap.kind:
-                raise MediaError(f"{self.swap.source} has frame {swap.number} where the plate has {plate.number}.")
-            found = person.face(plate.number) if done % self.every == 0 else None
-            if found is None:
-                continue
-            views = {"swap": swap.view(), "plate": plate.view(), "truth": truth.view()}
-            batch.append(_Frame(number=plate.number, views=views, face=found.face, transform=found.transform))
-            if len(batch) == _BATCH:
-                yield done + 1, batch
-                batch = []
-        if batch:
-            yield done + 1, batch
+        landmarks = found.transform.points_to_crop(found.face.landmarks, size)
+        return cls(
+            number=number,
+            crops={name: np.clip(found.transform.to_crop(view, size), 0, 1) for name, view in views.items()},
+            mask=face_mask(landmarks, size),
+            landmarks=landmarks,
+        )
 
 
 def load_portraits(
@@ -259,8 +229,9 @@ def _person(folder: Path, size: int) -> np.ndarray:
     return mean_embedding(np.stack(embeddings))
 
 
-def _same_frames(swap: Clip, plate: Clip, truth: Clip) -> None:
-    for other in (swap, truth):
+def _same_frames(clips: dict[str, Clip]) -> None:
+    plate = clips["plate"]
+    for other in clips.values():
         if other.size != plate.size or len(other) != len(plate):
             sizes = [f"{len(clip)} frames of {clip.size[0]} x {clip.size[1]}" for clip in (other, plate)]
             raise MediaError(
@@ -291,7 +262,7 @@ class _Scale:
         for name, crop in frame.crops.items():
             if self.person is not None and (name != "truth" or has_truth):
                 # At the crop's size, so that every candidate is seen at the same resolution.
-                self._keep(name, "identity", similarity(embed(crop, frame.landmarks(crop.shape[0])), self.person))
+                self._keep(name, "identity", similarity(embed(crop, frame.landmarks), self.person))
             if name == "truth" or not has_truth:
                 continue
             self._keep(name, "ssim", ssim(crop, truth, mask=frame.mask))
@@ -301,7 +272,6 @@ class _Scale:
             if before is not None and name in before.crops:
                 value = flicker(crop, before.crops[name], truth, before.crops["truth"], mask=frame.mask * before.mask)
                 self._keep(name, "flicker", value)
-        frame.views = {}
         self.previous = frame
 
     def means(self) -> dict[str, dict[str, float]]:
@@ -314,48 +284,66 @@ class _Scale:
         self.values.setdefault(name, {}).setdefault(measure, []).append(value)
 
 
-class _Neighbour:
-    """The paper's nearest-neighbour swap."""
+class NeighbourPerformer:
+    """The paper's nearest-neighbour swap as a performer: what it answers is the training picture nearest to what the model would.
 
-    def __init__(self, options: MeasureOptions, project: Project) -> None:
-        from understudy.jobs.inspect import open_run
+    The face area is the mean of the training masks, since every crop is aligned alike.
+    """
 
-        _, self.performer = open_run(project, options.run)
-        self.identity = options.identity
-        entries, self.pictures, _ = load_portraits(project.faces(options.identity), self.performer.size)
+    def __init__(self, performer: Performer, folder: Path) -> None:
+        self.performer = performer
+        self.identities, self.size = performer.identities, performer.size
+        entries, self.pictures, masks = load_portraits(folder, performer.size)
+        self.mask = masks.mean(axis=0)
         self.names = [entry.name for entry in entries]
         self.numbers = [entry.number for entry in entries]
         self.used: list[int] = []
         self.distances: list[float] = []
 
-    def lay_in(self, frames: list[_Frame], size: int) -> None:
-        """Find every frame's neighbour, composite it as the generated face would be, and cut its crop."""
-        from understudy.composite.face import composite_face
-        from understudy.faces.parse import face_mask
+    def swap(self, crops: np.ndarray, identity: str) -> SwapResult:
+        """(B, size, size, 3) float32 in [0, 1] -> for each the nearest training picture, and no matte of its own."""
+        from understudy.family import SwapResult
         from understudy.metrics.nearest import distances
 
-        side = self.performer.size
-        plates = np.stack([np.clip(frame.transform.to_crop(frame.views["plate"], side), 0, 1) for frame in frames])
-        generated = self.performer.swap(plates.astype(np.float32), self.identity)
-        for place, frame in enumerate(frames):
-            mask = face_mask(frame.transform.points_to_crop(frame.face.landmarks, side), side)
-            found = distances(generated.crops[place], self.pictures, mask)
+        answers = []
+        for face in self.performer.swap(crops, identity).crops:
+            found = distances(face, self.pictures, self.mask)
             nearest = int(np.argmin(found))
             self.used.append(nearest)
             self.distances.append(float(found[nearest]))
-            picture = self.pictures[nearest].astype(np.float32) / np.float32(255)
-            matte = generated.mattes[place] if generated.mattes is not None else None
-            view, _ = composite_face(frame.views["plate"], picture, matte, frame.transform, frame.face.landmarks)
-            frame.crops["neighbour"] = np.clip(frame.transform.to_crop(view, size), 0, 1)
+            answers.append(self.pictures[nearest].astype(np.float32) / np.float32(255))
+        return SwapResult(crops=np.stack(answers))
 
-    def summary(self) -> dict[str, Any]:
-        """Distances are root mean square differences over the face area, the range being 1."""
-        changes = [abs(self.numbers[b] - self.numbers[a]) for a, b in zip(self.used, self.used[1:], strict=False)]
+    def summary(self, frames: int) -> dict[str, Any]:
+        """Of the first ``frames`` swaps; distances are root mean square over the face area, the range being 1."""
+        used = self.used[:frames]
+        changes = [abs(self.numbers[b] - self.numbers[a]) for a, b in zip(used, used[1:], strict=False)]
         return {
             "training_pictures": len(self.names),
-            "pictures_used": len(set(self.used)),
-            "mean_distance": float(np.mean(self.distances)),
+            "pictures_used": len(set(used)),
+            "mean_distance": float(np.mean(self.distances[:frames])),
             "jumps": sum(change > 1 for change in changes),
             "steps": len(changes),
-            "names": [self.names[place] for place in self.used],
+            "names": [self.names[place] for place in used],
         }
+
+
+def _neighbour_swap(
+    options: MeasureOptions, project: Project, folder: Path, progress: Progress
+) -> tuple[Path, dict[str, Any]]:
+    """Make the nearest-neighbour swap as the swap itself was made, but for the faces."""
+    from understudy.jobs.inspect import open_run
+    from understudy.jobs.options_swap import SwapOptions
+    from understudy.jobs.shot import swap_shot
+
+    model, performer = open_run(project, options.run)
+    stand_in = NeighbourPerformer(performer, project.faces(options.identity))
+    swap = SwapOptions(
+        plate=str(options.plate),
+        identity=options.identity,
+        run=str(model),
+        output=folder / options.swap.name,
+        project=project.root,
+    )
+    report = swap_shot(swap, lambda stage, done, total: progress(f"neighbour {stage}", done, total), performer=stand_in)
+    return report.output, stand_in.summary(report.made)
