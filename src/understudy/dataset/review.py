@@ -284,7 +284,7 @@ def sheet_of_scores(face_set: FaceSet, scores: Sequence[Score], *, sort: str, ti
             tone = "dropped" if entry.dropped is not None else "marked" if double else "plain"
             picture, _ = face_set.load(entry, min(face_set.size, 256))
             second = entry.dropped if entry.dropped else caption(score, sort)
-            yield Cell(picture=picture, lines=(f"{entry.clip} {entry.number}", second), tone=tone)
+            yield Cell(picture=picture, lines=(f"{entry.number} {entry.clip}", second), tone=tone)
 
     return contact_sheet(cells(), len(scores), title=title)
 
