@@ -7,8 +7,8 @@ import numpy as np
 
 from understudy.faces import topology
 
-# Masks are drawn on a grid this many times finer and averaged down, which gives edges their true coverage.
-_FINER = 4
+# Masks are drawn on a finer grid and averaged down, which gives edges their true coverage to an eighth of a pixel or better.
+_FINE_SIDE = 4096
 
 
 def hull_polygon(landmarks: np.ndarray, *, forehead: float = 1.0) -> np.ndarray:
@@ -54,9 +54,10 @@ def face_mask(
 def polygon_mask(polygon: np.ndarray, size: int | tuple[int, int], *, feather: float = 0.0) -> np.ndarray:
     """A polygon's inside (M, 2) as (height, width) float32 coverage in 0..1; ``size`` and ``feather`` as for :func:`face_mask`."""
     width, height = (size, size) if isinstance(size, int) else size
-    fine = np.zeros((height * _FINER, width * _FINER), np.uint8)
+    finer = 8 if 8 * max(width, height) <= _FINE_SIDE else 4
+    fine = np.zeros((height * finer, width * finer), np.uint8)
     # Sixteenths of a fine pixel; OpenCV draws between pixel centres, which lie half a fine pixel inwards.
-    corners = np.round((np.asarray(polygon, np.float64) * _FINER - 0.5) * 16).astype(np.int32)
+    corners = np.round((np.asarray(polygon, np.float64) * finer - 0.5) * 16).astype(np.int32)
     cv2.fillPoly(fine, [corners.reshape(-1, 1, 2)], 255, shift=4)
     mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
     if feather > 0:

@@ -17,7 +17,7 @@ def stabilise_landmarks(
     model: LandmarkModel,
     *,
     perturbations: int = 9,
-    shift: float = 0.03,
+    shift: float = 0.05,
     scale: float = 0.02,
     seed: int = 0,
 ) -> np.ndarray:
@@ -46,7 +46,7 @@ def stabilise_all(
     model: LandmarkModel,
     *,
     perturbations: int = 9,
-    shift: float = 0.03,
+    shift: float = 0.05,
     scale: float = 0.02,
     seed: int = 0,
 ) -> np.ndarray:

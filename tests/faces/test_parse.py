@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from understudy.faces import topology
+from understudy.faces.align import mean_mesh
+from understudy.faces.parse import face_mask, hull_polygon, polygon_mask
+
+
+def mesh(size: int = 200) -> np.ndarray:
+    return (mean_mesh() * (0.68 * size) + (size / 2, 0.52 * size, 0)).astype(np.float32)
+
+
+def test_polygon_holds_every_point_and_runs_clockwise():
+    polygon = hull_polygon(mesh())
+    x, y = polygon.T
+    assert (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() > 0
+    assert all(cv2.pointPolygonTest(polygon, (float(px), float(py)), True) > -0.01 for px, py, _ in mesh()[:468])
+
+
+def test_forehead_can_be_left_out_or_raised():
+    brows = mesh()[np.concatenate([topology.RIGHT_BROW, topology.LEFT_BROW]), 1].min()
+    assert hull_polygon(mesh(), forehead=0.0)[:, 1].min() == pytest.approx(brows, abs=0.5)
+    whole, raised = hull_polygon(mesh()), hull_polygon(mesh(), forehead=1.5)
+    assert raised[:, 1].min() < whole[:, 1].min() - 5
+    assert raised[:, 1].max() == pytest.approx(whole[:, 1].max(), abs=0.01)
+
+
+def test_mask_covers_the_polygons_area():
+    polygon = hull_polygon(mesh())
+    x, y = polygon.astype(np.float64).T
+    area = (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2
+    mask = face_mask(mesh(), 200)
+    assert mask.dtype == np.float32 and mask.shape == (200, 200) and mask.min() == 0 and mask.max() == 1
+    assert mask.sum() == pytest.approx(area, rel=0.02)
+    soft = face_mask(mesh(), 200, feather=4)
+    assert soft.sum() == pytest.approx(area, rel=0.03)
+    assert ((soft > 0.01) & (soft < 0.99)).sum() > 3 * ((mask > 0.01) & (mask < 0.99)).sum()
+
+
+def test_coverage_of_a_half_pixel():
+    mask = polygon_mask(np.array([[2, 2], [6.5, 2], [6.5, 6], [2, 6]], np.float32), (10, 8))
+    assert mask.shape == (8, 10)
+    assert mask[4, 4] == 1 and mask[4, 8] == 0
+    assert mask[4, 6] == pytest.approx(0.5, abs=0.13)
+    np.testing.assert_allclose(mask[2, 3:6], 1.0, atol=0.13)
+
+
+def test_a_face_outside_the_picture_masks_nothing():
+    assert face_mask(mesh() + 1000, 64).max() == 0
