@@ -10,6 +10,7 @@ from understudy.dataset.face_set import FaceSet
 from understudy.errors import ConsentError, FaceError, OptionError, StorageError
 from understudy.jobs import gather as gather_module
 from understudy.jobs.gather import GatherOptions, gather
+from understudy.jobs.options_track import TrackOptions
 from understudy.jobs.project import new_project
 from understudy.provenance.cast import Consent
 from understudy.provenance.record import plain
@@ -188,6 +189,20 @@ def test_several_people_need_a_choice(run, project, drawn_clip, actor):
         assert {entry.track for entry in face_set.entries()} == {1}
     with pytest.raises(OptionError, match="--person 3 is nobody"):
         run(clip, person=(3,))
+
+
+def test_the_wrong_person_first_does_not_block_the_right_one(run, drawn_clip, actor):
+    clip = drawn_clip(two(actor))
+    assert run(clip, person=(1,)).found == 12
+    right = run(clip, person=(2,)).identities[0]
+    assert (right.written, right.kept, right.total) == (12, 0, 24)
+
+
+def test_tracks_with_other_numbers_are_the_same_faces(run, drawn_clip, actor):
+    run(drawn_clip(one(actor)))
+    renumbered = drawn_clip(lambda number: [actor(track=5, x=140 + 2 * number)])
+    got = run(renumbered, track=TrackOptions(perturbations=8)).identities[0]
+    assert (got.written, got.kept, got.total) == (0, 12, 12)
 
 
 def test_several_people_at_once(run, drawn_clip, actor):

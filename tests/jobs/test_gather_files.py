@@ -58,6 +58,19 @@ def test_a_sixteen_bit_sequence_keeps_its_numbers_and_depth(project, sequence, f
     assert picture[eye[1], eye[0]].max() < 0.45
 
 
+def test_a_wider_range_of_a_sequence_goes_on(project, sequence, fake_finder):
+    clip, folder = sequence
+
+    def run(last):
+        options = GatherOptions(
+            source=f"{folder}/plate.####.png", identity="anna", project=project.root, size=64, last=last
+        )
+        return gather(options, finder=fake_finder(clip)).identities[0]
+
+    assert run(1002).written == 2
+    assert (wider := run(1005)).written == 3 and wider.kept == 2
+
+
 def test_a_gap_in_the_sequence_is_named(project, sequence, fake_finder):
     clip, folder = sequence
     with pytest.raises(MediaError, match="1006"):

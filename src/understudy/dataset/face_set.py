@@ -80,15 +80,34 @@ class FaceEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownPicture:
+    """A picture that a clip has given: its frame, the crop's ``transform`` (2, 3), and whether its file is still here."""
+
+    number: int
+    transform: np.ndarray = field(repr=False)
+    present: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipState:
     """What a face set already knows of one clip: resuming starts from here.
 
-    ``written`` and ``gone`` (removed by hand) hold frame numbers, ``skipped`` the reasons of frames without a picture.
+    ``pictures`` holds what was ever written, by frame number, also what was removed by hand since; ``skipped`` the reasons
+    of frames without a picture.
     """
 
-    written: frozenset[int]
-    gone: frozenset[int]
+    pictures: dict[int, list[KnownPicture]]
     skipped: dict[int, str]
+
+    @property
+    def written(self) -> set[int]:
+        """Frames that gave a picture which is here."""
+        return {number for number, known in self.pictures.items() if any(picture.present for picture in known)}
+
+    @property
+    def gone(self) -> set[int]:
+        """Frames whose pictures were all removed by hand."""
+        return set(self.pictures) - self.written
 
 
 class FaceSet:
@@ -188,17 +207,18 @@ class FaceSet:
         generation = self._generation(clip)
         here = set(self._pictures()) | set(self._dropped())
         rows = self._database.rows(
-            "SELECT name, number FROM faces WHERE clip = ? AND generation >= ?", (clip, generation)
+            "SELECT name, number, transform FROM faces WHERE clip = ? AND generation >= ?", (clip, generation)
         )
         skipped = self._database.rows(
             "SELECT number, reason FROM skipped WHERE clip = ? AND generation >= ? AND settings = ?",
             (clip, generation, settings),
         )
-        return ClipState(
-            written=frozenset(number for name, number in rows if name in here),
-            gone=frozenset(number for name, number in rows if name not in here),
-            skipped=dict(skipped),
-        )
+        pictures: dict[int, list[KnownPicture]] = {}
+        for name, number, transform in rows:
+            matrix = np.frombuffer(transform, np.float64).reshape(2, 3)
+            known = KnownPicture(number=number, transform=matrix, present=name in here)
+            pictures.setdefault(number, []).append(known)
+        return ClipState(pictures=pictures, skipped=dict(skipped))
 
     def vectors(self, embedder: str) -> dict[str, np.ndarray]:
         """Stored embeddings by picture name, float32."""

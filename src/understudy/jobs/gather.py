@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -17,11 +18,11 @@ from time import perf_counter
 
 import numpy as np
 
-from understudy.dataset.face_set import FaceSet
+from understudy.dataset.face_set import FaceSet, KnownPicture
 from understudy.dataset.measures import sharpness
 from understudy.dataset.review import score_entries, sheet_of_scores
 from understudy.errors import DatasetError, FaceError, OptionError
-from understudy.faces.align import OVAL_SHARE, canonical_transform
+from understudy.faces.align import OVAL_SHARE, CropTransform, canonical_transform
 from understudy.faces.parse import face_mask
 from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
 from understudy.jobs.options_gather import GatherOptions
@@ -246,7 +247,7 @@ def _share(
     faces: ClipFaces,
 ) -> _Share:
     """Sort the clip's frames into those to crop, those done, and those without a usable face."""
-    name = face_set.clip_name(clip.source, faces.sha256)
+    name = face_set.clip_name(clip.source, _clip_key(clip, faces))
     if options.again:
         face_set.start_again(name)
     settings = _settings(options, person)
@@ -256,12 +257,13 @@ def _share(
     for number, found in faces:
         if number not in chosen:
             continue
-        if number in state.written or number in state.gone:
-            share.kept += number in state.written
-            share.gone += number in state.gone
+        face = next((one for one in found if one.face.track in person.tracks), None)
+        known = _known(face, state.pictures.get(number, ()))
+        if known is not None:
+            share.kept += known.present
+            share.gone += not known.present
             continue
         reason = state.skipped.get(number)
-        face = next((one for one in found if one.face.track in person.tracks), None)
         if reason is None:
             reason = _refusal(face, bool(found), options)
         if reason is not None or face is None:
@@ -270,6 +272,25 @@ def _share(
             share.todo.add(number)
     face_set.note_skipped(name, share.skipped.items(), settings)
     return share
+
+
+def _clip_key(clip: Clip, faces: ClipFaces) -> str:
+    """What tells this clip from others in a face set: a movie's content; a sequence's place, since its range may change."""
+    if clip.kind != "sequence":
+        return faces.sha256
+    return hashlib.sha256(str(clip.source.absolute()).encode()).hexdigest()
+
+
+def _known(face: TrackedFace | None, pictures: Iterable[KnownPicture]) -> KnownPicture | None:
+    """The picture that an earlier gathering took of this very face, by its place: tracks may have other numbers now."""
+    if face is None:
+        return None
+    x, y, side, _ = face.transform.params
+    for picture in pictures:
+        other_x, other_y, other_side, _ = CropTransform(matrix=picture.transform).params
+        if math.hypot(x - other_x, y - other_y) < 0.2 * max(side, other_side):
+            return picture
+    return None
 
 
 def _refusal(found: TrackedFace | None, anybody: bool, options: GatherOptions) -> str | None:
