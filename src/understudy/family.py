@@ -58,6 +58,11 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     rates: Mapping[str, float] = field(default_factory=dict)
     """Factors on the learning rate by the name of a parameter group."""
+    gradient_norm: float = 1.0
+    """Gradients of a phase are scaled down to this norm when they exceed it; 0 leaves them. Without normalisation layers a single
+    wild step can saturate the output for good."""
+    warm_up: int = 0
+    """Training pictures over which the learning rate rises from nothing."""
     cool_down: float = 0.0
     """Share of the last stage over which the learning rate falls to a twentieth."""
     ema_pictures: int = 10_000

@@ -104,7 +104,7 @@ def make_optimisers(trainable: Trainable, recipe: Recipe) -> dict[str, torch.opt
         ]
         for group in groups:
             group["initial_lr"] = group["lr"]
-        optimisers[phase] = torch.optim.Adam(groups, lr=recipe.learning_rate, betas=recipe.betas)
+        optimisers[phase] = torch.optim.Adam(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     return optimisers
 
 
@@ -217,6 +217,9 @@ class Loop:
                     for parameter in group["params"]:
                         gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
                         parameter.grad = self.fabric.all_reduce(gradient, reduce_op="mean")  # type: ignore[assignment]
+            if self.recipe.gradient_norm > 0:
+                trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+                torch.nn.utils.clip_grad_norm_(trained, self.recipe.gradient_norm)
             optimiser.step()
             figures[f"loss/{phase}"] = float(loss.detach())
             figures |= {name: float(value) for name, value in parts.items()}
@@ -228,7 +231,9 @@ class Loop:
         return self.seconds / (self.options.minutes * 60) if self.options.minutes else 0.0
 
     def slowing(self, position: Position) -> float:
-        """Factor on the learning rate: 1, then down to a twentieth over the recipe's cool-down."""
+        """Factor on the learning rate: up over the warm-up, 1, then down to a twentieth over the cool-down."""
+        if self.pictures < self.recipe.warm_up:
+            return (self.pictures + 1) / self.recipe.warm_up
         if self.recipe.cool_down <= 0:
             return 1.0
         into = (max(position.cooling, self.share()) - (1 - self.recipe.cool_down)) / self.recipe.cool_down
@@ -243,6 +248,8 @@ class Loop:
         last_save = last_preview = started
         figures: dict[str, float] = {}
         finished = False
+        # On the processor itself a second thread only gets in the way: convolutions wait for each other by spinning.
+        overlap = self.fabric.device.type != "cpu"
         with StopFlag() as stop, ThreadPoolExecutor(1) as ahead:
             coming: Future[list[Portion]] | None = None
             coming_for: tuple[int, int] | None = None
@@ -257,12 +264,16 @@ class Loop:
                 while position.stage > self.stage:
                     self.enter_stage(self.stage + 1)
                 stage = self.recipe.stages[position.stage]
+                arguments = {"each": stage.batch, "size": stage.resolution}
                 if coming is None or coming_for != (self.steps, position.stage):
-                    coming = ahead.submit(self.batches.batch, self.steps, each=stage.batch, size=stage.resolution)
-                batch = [self._to_device(portion) for portion in coming.result()]
-                # The next step's pictures are read and moved while this one computes.
-                coming = ahead.submit(self.batches.batch, self.steps + 1, each=stage.batch, size=stage.resolution)
-                coming_for = (self.steps + 1, position.stage)
+                    portions = self.batches.batch(self.steps, **arguments)
+                else:
+                    portions = coming.result()
+                if overlap:
+                    # The next step's pictures are read and moved while this one computes.
+                    coming = ahead.submit(self.batches.batch, self.steps + 1, **arguments)
+                    coming_for = (self.steps + 1, position.stage)
+                batch = [self._to_device(portion) for portion in portions]
                 figures = self.step(batch, position)
                 seen = sum(len(portion.inputs) for portion in batch) * self.fabric.world_size
                 self.steps += 1
