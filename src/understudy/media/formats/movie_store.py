@@ -26,7 +26,7 @@ def save_frame(path: Path, planes: list[np.ndarray], fmt: PlaneFormat) -> None:
     with av.open(str(path), "w", format="matroska") as container:
         stream = container.add_stream("ffv1", rate=Fraction(24))
         stream.width, stream.height, stream.pix_fmt = raw.width, raw.height, held
-        stream.options = {"level": "3", "slicecrc": "1", "slices": "4"}
+        stream.options = {"level": "3", "slicecrc": "1"}
         container.mux(stream.encode(raw))
         container.mux(stream.encode(None))
 
