@@ -30,7 +30,8 @@ class TrackerOptions:
         search_every: frames between looks for newcomers in the whole picture.
         tiles_every: frames between looks for small newcomers in tiles.
         patience: frames for which a lost face is looked for in every frame, near where it would be.
-        likeness_near: least likeness, -1 to 1, for taking a face near the place of a lost one for the same person.
+        likeness_near: least likeness, -1 to 1, for taking a face near the place of a lost one for the same person; how near
+            it is adds up to 0.25.
         likeness_far: the same for a face anywhere else, after a longer time or after a cut.
         likeness_jump: a face whose likeness falls below this from one frame to the next has become another person's.
     """
@@ -225,15 +226,17 @@ class FaceTracker:
     def _recognise(self, found: _Seen) -> _Person | None:
         """The lost person whom a newcomer is, if any."""
         best, best_score = None, 0.0
+        # Somebody coming out from behind another face does not look like themselves yet; the place tells more.
+        emerging = any(box_overlap(_box(found.mesh), _box(person.mesh)[None])[0] > 0.02 for person in self._live)
         for person in self._lost:
             gap = self._index - person.seen
-            likeness = person.gallery.likeness(found.look)
+            score = person.gallery.likeness(found.look)
             distance = float(np.linalg.norm(_centre(found.mesh) - person.predict(self._index))) / person.width
-            is_near = person.shot == self._shot and gap <= self._options.patience and distance < 0.5 + 0.15 * gap
-            least = self._options.likeness_near if is_near else self._options.likeness_far
-            # Nearness counts beside the look: at a crossing both may come back a few frames later.
-            score = likeness + (0.3 * max(0.0, 1.0 - distance / 2) if is_near else 0.0)
-            if likeness >= least and score > best_score:
+            least = self._options.likeness_far
+            if person.shot == self._shot and gap <= self._options.patience and distance < 0.5 + 0.15 * gap:
+                score += 0.25 * max(0.0, 1.0 - distance / 2)
+                least = self._options.likeness_near - (0.15 if emerging else 0.0)
+            if score >= least and score > best_score:
                 best, best_score = person, score
         if best is not None:
             self._lost.remove(best)
