@@ -6,16 +6,14 @@ import pytest
 
 from understudy.dataset.contact_sheet import TONES, Cell, contact_sheet, text_width, write_text
 from understudy.dataset.face_set import FaceSet
+from understudy.dataset.likeness import Embedder, low_resolution_embedder, stacked_likeness
 from understudy.dataset.measures import hash_distances, picture_hash, sharpness
 from understudy.dataset.review import (
     Condition,
-    Embedder,
     arrange,
     find_duplicates,
-    low_resolution_embedder,
     score_entries,
     sheet_of_scores,
-    stacked_likeness,
 )
 from understudy.errors import OptionError
 from understudy.faces.face import Pose

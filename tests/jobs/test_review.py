@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from understudy.dataset.face_set import FaceSet
-from understudy.dataset.review import Embedder
+from understudy.dataset.likeness import Embedder
 from understudy.errors import DatasetError, OptionError
 from understudy.faces.face import Pose
 from understudy.jobs.project import new_project

@@ -24,7 +24,8 @@ from understudy.dataset.review import score_entries, sheet_of_scores
 from understudy.errors import DatasetError, FaceError, OptionError
 from understudy.faces.align import OVAL_SHARE, CropTransform, canonical_transform
 from understudy.faces.parse import face_mask
-from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
+from understudy.jobs.clip_faces import ClipFaces, TrackedFace
+from understudy.jobs.gather_report import GatheredIdentity, GatherReport, SkippedFrame
 from understudy.jobs.options_gather import GatherOptions
 from understudy.jobs.people import Person, choose_person, people_of, write_people_sheet
 from understudy.jobs.project import Project, find_project, require_consent
@@ -39,73 +40,6 @@ from understudy.provenance.record import RunRecord
 Progress = Callable[[str, int, int | None], None]
 
 _SHEET_PICTURES = 48
-
-
-@dataclass(frozen=True, kw_only=True)
-class SkippedFrame:
-    """A frame that gave no picture, and why."""
-
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatheredIdentity:
-    """What one identity got from the clip.
-
-    Attributes:
-        folder: the face set.
-        person: the person's number in the clip.
-        written: pictures written by this call.
-        kept: pictures that were there from an earlier one.
-        gone: pictures that a person had deleted, and that were left so.
-        total: pictures in the set now, from all clips.
-        skipped: frames without a picture.
-        jitter: shake in plate pixels before and after stabilising and smoothing, of the person's longest track.
-        sheet, record: the contact sheet and the run record.
-    """
-
-    identity: str
-    folder: Path
-    person: int
-    written: int
-    kept: int
-    gone: int
-    total: int
-    skipped: tuple[SkippedFrame, ...]
-    jitter: Jitter
-    sheet: Path
-    record: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatherReport:
-    """What gathering did.
-
-    Attributes:
-        num_frames: frames in the clip, or in the part that was asked for.
-        people: everybody in it.
-        people_sheet: their pictures, where there are several.
-        identities: what each named identity got.
-        seconds: by stage ("track", "crop", "all"); a stage found in the cache takes almost none.
-    """
-
-    source: str
-    num_frames: int
-    people: tuple[Person, ...]
-    people_sheet: Path | None
-    identities: tuple[GatheredIdentity, ...]
-    seconds: Mapping[str, float]
-
-    @property
-    def found(self) -> int:
-        """Pictures that the sets now hold from this clip."""
-        return sum(one.written + one.kept for one in self.identities)
-
-    @property
-    def skipped(self) -> tuple[SkippedFrame, ...]:
-        """Skipped frames of all identities."""
-        return tuple(frame for one in self.identities for frame in one.skipped)
 
 
 @dataclass(kw_only=True)

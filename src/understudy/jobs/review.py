@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from understudy.dataset.face_set import FaceSet
+from understudy.dataset.likeness import Embedder, low_resolution_embedder
 from understudy.dataset.pictures import encode_png
 from understudy.dataset.review import (
     SORTS,
     Condition,
-    Embedder,
     Score,
     arrange,
-    low_resolution_embedder,
     resolve_sort,
     score_entries,
     sheet_of_scores,
