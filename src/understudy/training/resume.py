@@ -35,8 +35,9 @@ def restore_optimiser(
         for parameter in group["params"]:
             state = stored.get(names[id(parameter)])
             if state:
+                # A fused optimiser walks parameter and state side by side in memory: they must be laid out alike.
                 optimiser.state[parameter] = {
-                    slot: value.clone() if slot == "step" else value.to(parameter.device, copy=True)
+                    slot: value.clone() if slot == "step" else torch.empty_like(parameter).copy_(value)
                     for slot, value in state.items()
                 }
 
