@@ -132,8 +132,10 @@ def test_sampling_keeps_pixel_centres_at_a_half():
         crop = transform.to_crop(ramp, size)
         centres = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), axis=-1)
         expected = transform.points_to_plate(centres, size)
-        # The value of the ramp is the position itself.
-        np.testing.assert_allclose(crop[2:-2, 2:-2], expected[2:-2, 2:-2], atol=0.06)
+        # The value of the ramp is the position itself; OpenCV counts in 32nds of a pixel.
+        error = (crop - expected)[2:-2, 2:-2]
+        assert np.abs(error).max() < 0.05 * max(1.0, side / size)
+        assert np.abs(error.mean(axis=(0, 1))).max() < 0.005
 
 
 def test_shrinking_averages_areas():
