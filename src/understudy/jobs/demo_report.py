@@ -47,10 +47,9 @@ def write_report(project: Project, facts: Mapping[str, Any], progress: Progress 
         cards=_cards(facts),
         notes=_notes(facts),
         swaps="\n".join(_swap(project, swap) for swap in facts["swaps"]),
-        learnt=_learnt(facts["train"]),
-        preview=_picture(preview, "Rows as training saw them at its end: pictures, reconstructions, swaps.")
-        if preview
-        else "",
+        learnt=_learnt(facts),
+        curves="".join(_curves(Path(facts["train"]["run"]))),
+        preview=_preview(preview) if preview else "",
         inside=_inside(project, facts.get("inspect", {})),
         jitter=_jitter(facts["gather"]),
         times=_times(facts["stages"]),
@@ -69,7 +68,7 @@ def write_report(project: Project, facts: Mapping[str, Any], progress: Progress 
 
 def _lead(facts: Mapping[str, Any]) -> str:
     names = [html.escape(swap["swapped_in"].title()) for swap in facts["swaps"]]
-    minutes = facts["train"]["seconds"] / 60
+    minutes = facts["stages"]["train"] / 60
     return (
         f"{' and '.join(names)} are rendered; nobody was filmed. From eight seconds of each, Understudy gathered their "
         f"faces, trained one model on both for {minutes:.1f} minutes, and laid each one's face over the other's performance. "
@@ -79,7 +78,7 @@ def _lead(facts: Mapping[str, Any]) -> str:
 
 def _cards(facts: Mapping[str, Any]) -> str:
     cards = [(_duration(sum(facts["stages"].values())), "from clips to report")]
-    cards.append((f"{facts['train']['pictures_per_second']:.0f}/s", "training pictures"))
+    cards.append((f"{_training_rate(facts):.0f}/s", "training pictures"))
     scores = [swap["measure"]["scores"] for swap in facts["swaps"]]
     for name in ("identity", "lpips", "ssim", "psnr"):
         values = [score["swap"][name] for score in scores if name in score.get("swap", {})]
@@ -210,14 +209,36 @@ def line_chart(title: str, numbers: Sequence[int], lines: Mapping[str, Sequence[
     )
 
 
-def _learnt(train: Mapping[str, Any]) -> str:
-    figures = ", ".join(
-        f"{html.escape(name)} {value:.4g}" for name, value in train.get("figures", {}).items() if name != "fade"
-    )
+def _training_rate(facts: Mapping[str, Any]) -> float:
+    """Pictures a second over all runs of the demo, starting up included."""
+    return facts["train"]["pictures"] / max(facts["stages"]["train"], 1e-9)
+
+
+def _learnt(facts: Mapping[str, Any]) -> str:
+    train = facts["train"]
     return (
-        f"{train['pictures']} pictures in {train['steps']} steps at {train['pictures_per_second']:.1f} pictures a second, "
-        f"starting from the packaged base model. At the end: {figures}."
+        f"{train['pictures']} pictures in {train['steps']} steps, {_training_rate(facts):.1f} pictures a second, starting "
+        "from the packaged base model, which has never seen these two."
     )
+
+
+def _curves(run: Path) -> Iterable[str]:
+    """A chart of every figure that training kept."""
+    try:
+        rows = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
+    except (OSError, ValueError):
+        return
+    names = [name for name in (rows[-1] if rows else {}) if name not in ("pictures", "time", "fade")]
+    for name in names:
+        known = [row for row in rows if math.isfinite(row.get(name, math.nan))]
+        if len(known) > 1:
+            pictures = [row["pictures"] for row in known]
+            yield line_chart(f"{name} by training pictures", pictures, {"swap": [row[name] for row in known]})
+
+
+def _preview(path: Path) -> str:
+    words = "Training's last preview. Left to right: the picture shown, then the same performance by each identity."
+    return f'<div class="narrow">{_picture(path, words)}</div>'
 
 
 def _inside(project: Project, inspect: Mapping[str, Any]) -> str:
