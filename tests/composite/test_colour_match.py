@@ -42,18 +42,20 @@ def test_mkl_matches_mean_and_covariance(faces):
     source, target, mask = faces
     matched = apply_colours(source, fit_colours(source, target, mask, method="mkl"))
     np.testing.assert_allclose(inside(matched, mask).mean(axis=0), inside(target, mask).mean(axis=0), atol=1e-4)
-    np.testing.assert_allclose(np.cov(inside(matched, mask).T), np.cov(inside(target, mask).T), atol=1e-4)
+    np.testing.assert_allclose(np.cov(inside(matched, mask).T), np.cov(inside(target, mask).T), atol=3e-4)
 
 
 def test_mkl_by_hand():
-    # Uncorrelated channels: the map is diagonal, the ratio of the deviations.
+    # Uncorrelated channels: the map is diagonal, the ratio of the deviations (each with its floor of 0.01).
     rng = np.random.default_rng(1)
     base = np.linalg.qr(rng.standard_normal((400, 3)) - 0)[0].reshape(20, 20, 3)
-    base -= base.mean(axis=(0, 1))
-    source = (0.5 + base).astype(np.float32)
-    target = (0.4 + base * [2.0, 1.0, 0.5]).astype(np.float32)
+    base = (base - base.mean(axis=(0, 1))) * 2
+    source = (0.5 + base / 2).astype(np.float32)
+    target = (0.4 + base / 2 * [2.0, 1.0, 0.5]).astype(np.float32)
     parameters = fit_colours(source, target, np.ones((20, 20), np.float32), method="mkl").parameters
-    np.testing.assert_allclose(parameters[:, :3], np.diag([2.0, 1.0, 0.5]), atol=2e-2)
+    variance = source.var()
+    expected = np.sqrt((variance * np.array([4.0, 1.0, 0.25]) + 1e-4) / (variance + 1e-4))
+    np.testing.assert_allclose(parameters[:, :3], np.diag(expected), atol=1e-2)
 
 
 def test_histogram_matches_the_distribution(faces):

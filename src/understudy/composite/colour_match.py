@@ -117,7 +117,8 @@ def _fit_mean_std(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray) -> 
 def _fit_mkl(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     our_mean, our_covariance = _moments(ours, weights)
     their_mean, their_covariance = _moments(theirs, weights)
-    floor = 1e-6 * np.eye(3)
+    # Colours of skin lie almost on a line; across it there is little but noise, whose ratio must not be blown up.
+    floor = 1e-4 * np.eye(3)
     root, inverse = _roots(our_covariance + floor)
     middle, _ = _roots(root @ (their_covariance + floor) @ root)
     linear = inverse @ middle @ inverse

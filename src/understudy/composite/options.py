@@ -24,7 +24,7 @@ class CompositeOptions:
     levels_from_target: int = 2
     """How many of the coarsest levels (2, 4, 8... pixels a face) keep the plate's light and colour; the paper's is
     2."""
-    colour_match: ColourMatch = "mean_std"
+    colour_match: ColourMatch = "mkl"
     """How the face gets the plate's colours: not at all, by mean and deviation, by covariance (mkl), or by
     histogram."""
     contrast: Contrast = "gcf"
