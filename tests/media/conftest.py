@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813
 import pytest
 
 from understudy.media.formats.movie_store import build_frame
@@ -102,7 +102,15 @@ def make_movie(tmp_path: Path) -> Callable[..., Path]:
 def make_picture(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes one picture file through OpenImageIO, alpha and all as given."""
 
-    def make(name: str, pixels: np.ndarray, *, channels: tuple[str, ...] = (), types: tuple[str, ...] = (), window=None, **header) -> Path:
+    def make(
+        name: str,
+        pixels: np.ndarray,
+        *,
+        channels: tuple[str, ...] = (),
+        types: tuple[str, ...] = (),
+        window=None,
+        **header,
+    ) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         kind = {"float16": "half", "float32": "float", "float64": "float"}.get(pixels.dtype.name, pixels.dtype.name)

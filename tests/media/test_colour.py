@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from understudy.media.colour import ColourSpace, decode_srgb, encode_srgb, from_view, to_view
 
 
-@pytest.mark.parametrize(("linear", "encoded"), [(0.0, 0.0), (1.0, 1.0), (0.18, 0.46135613), (0.001, 0.01292), (0.5, 0.7353569)])
+@pytest.mark.parametrize(
+    ("linear", "encoded"), [(0.0, 0.0), (1.0, 1.0), (0.18, 0.46135613), (0.001, 0.01292), (0.5, 0.7353569)]
+)
 def test_known_values(linear: float, encoded: float) -> None:
     assert encode_srgb(np.float32(linear)) == pytest.approx(encoded, abs=2e-7)
     assert decode_srgb(np.float32(encoded)) == pytest.approx(linear, abs=2e-7)

@@ -14,7 +14,9 @@ def _frame(pixels: np.ndarray, channels: tuple[str, ...] = ("R", "G", "B"), colo
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
 @pytest.mark.parametrize("colour", list(ColourSpace))
-@pytest.mark.parametrize("channels", [("R", "G", "B"), ("B", "G", "R", "A"), ("A", "R", "G", "B", "Z"), ("Y",), ("Y", "A")])
+@pytest.mark.parametrize(
+    "channels", [("R", "G", "B"), ("B", "G", "R", "A"), ("A", "R", "G", "B", "Z"), ("Y",), ("Y", "A")]
+)
 def test_all_but_the_chosen_pixels_stay_bit_for_bit(noise, dtype, colour, channels) -> None:
     frame = _frame(noise(dtype, len(channels)), channels, colour)
     where = np.zeros((24, 32), bool)
@@ -27,7 +29,9 @@ def test_all_but_the_chosen_pixels_stay_bit_for_bit(noise, dtype, colour, channe
     assert same[~where].all()
     untouched = [place for place in range(len(channels)) if place not in frame.colour_channels]
     assert same[..., untouched].all()
-    tolerance = {"uint8": 0.5 / 255, "uint16": 0.5 / 65535, "float16": 2e-4, "float32": 1e-6}[dtype] * (8 if colour == "linear" else 1)
+    tolerance = {"uint8": 0.5 / 255, "uint16": 0.5 / 65535, "float16": 2e-4, "float32": 1e-6}[dtype] * (
+        8 if colour == "linear" else 1
+    )
     assert np.abs(result.view()[where] - 0.25).max() <= tolerance
     assert np.array_equal(result.altered, ~same.all(axis=-1))
 

@@ -32,7 +32,9 @@ def _sound(path) -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
         begin = min(packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size)
     with av.open(str(path)) as container:
-        return [(packet.pts * packet.time_base - begin, bytes(packet)) for packet in container.demux(audio=0) if packet.size]
+        return [
+            (packet.pts * packet.time_base - begin, bytes(packet)) for packet in container.demux(audio=0) if packet.size
+        ]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +66,21 @@ def test_written_in_the_plates_own_family_depth_and_size(make_movie, tmp_path, n
             stream.width, stream.height, stream.pix_fmt = 64, 48, fed
             for index in range(4):
                 ramp = np.add.outer(np.arange(48) * 3, np.arange(64) * 2 + index).astype(np.uint8)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.dstack([ramp, 255 - ramp, ramp // 2]), "rgb24")))
+                container.mux(
+                    stream.encode(av.VideoFrame.from_ndarray(np.dstack([ramp, 255 - ramp, ramp // 2]), "rgb24"))
+                )
             container.mux(stream.encode(None))
     else:
         source = make_movie(name, codec=codec, pix_fmt=pix_fmt, frames=4, rate=Fraction(25))
     plate = open_clip(source)
     assert plate.dtype == (np.uint16 if "10" in pix_fmt else np.uint8)
     result = _copy(source, tmp_path / f"out{source.suffix}")
-    assert (result.codec, result.format.name, result.size, len(result)) == (plate.codec, plate.format.name, plate.size, 4)
+    assert (result.codec, result.format.name, result.size, len(result)) == (
+        plate.codec,
+        plate.format.name,
+        plate.size,
+        4,
+    )
     assert result.times == plate.times and result.rate == plate.rate
     for before, after in zip(plate, result, strict=True):
         assert after.number == before.number
@@ -86,7 +95,9 @@ def test_what_nobody_touched_comes_through_a_lossless_codec_bit_for_bit(make_mov
         source = make_movie(f"{pix_fmt}.mov", codec=codec, pix_fmt=pix_fmt)
         result = _copy(source, tmp_path / f"{pix_fmt}.out.mkv", codec="ffv1")
         for before, after in zip(open_clip(source), result, strict=True):
-            for place, (old, new) in enumerate(zip(before.header["movie"].planes, after.header["movie"].planes, strict=True)):
+            for place, (old, new) in enumerate(
+                zip(before.header["movie"].planes, after.header["movie"].planes, strict=True)
+            ):
                 fmt = before.header["movie"].format
                 step_y, step_x = (1 << fmt.shift_y, 1 << fmt.shift_x) if place else (1, 1)
                 inside = np.zeros(old.shape, bool)
@@ -98,8 +109,8 @@ def test_what_nobody_touched_comes_through_a_lossless_codec_bit_for_bit(make_mov
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 @pytest.mark.parametrize("codec", [None, "libx265", "ffv1"])
 def test_variable_rate_keeps_every_time_stamp(make_movie, tmp_path, suffix, codec) -> None:
-    if suffix != ".mkv" and codec == "ffv1":
-        pytest.skip("MP4 and MOV hold no FFV1")
+    if (suffix, codec) == (".mov", "ffv1"):
+        pytest.skip("MOV holds no FFV1")
     # Milliseconds, which Matroska can hold too.
     times = [0, 40, 80, 200, 233, 1000, 1040, 1041]
     source = make_movie("vfr.mkv", frames=8, times=times, time_base=Fraction(1, 1000), rate=Fraction(25))
@@ -151,7 +162,9 @@ def test_rotation_flags(make_movie, tmp_path, turn, suffix) -> None:
         assert np.abs(after.rgb()[20:28, 28:36] - 0.5).mean() < 0.03
 
 
-@pytest.mark.parametrize(("name", "audio"), [("a.mp4", "aac"), ("a.mov", "pcm_s16le"), ("a.mkv", "flac"), ("a.mkv", "aac")])
+@pytest.mark.parametrize(
+    ("name", "audio"), [("a.mp4", "aac"), ("a.mov", "pcm_s16le"), ("a.mkv", "flac"), ("a.mkv", "aac")]
+)
 @pytest.mark.parametrize("other", [None, ".mkv", ".mov"])
 def test_sound_is_copied_untouched(make_movie, tmp_path, name, audio, other) -> None:
     if (audio, other) == ("flac", ".mov"):
@@ -169,7 +182,10 @@ def test_sound_is_copied_untouched(make_movie, tmp_path, name, audio, other) -> 
 
 def test_sound_that_the_container_cannot_hold(make_movie, tmp_path) -> None:
     source = make_movie("a.mkv", audio="flac")
-    with open_clip(source) as clip, pytest.raises(MediaError, match=r"\.webm movie cannot hold the plate's sound \(flac\)"):
+    with (
+        open_clip(source) as clip,
+        pytest.raises(MediaError, match=r"\.webm movie cannot hold the plate's sound \(flac\)"),
+    ):
         create_clip(tmp_path / "out.webm", like=clip)
 
 
@@ -188,7 +204,9 @@ def test_a_part_gets_its_part_of_the_sound(make_movie, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("tags", [(1, 1, 1, 1), (9, 16, 9, 1), (6, 6, 6, 2), (12, 13, 1, 1), (2, 2, 2, 0)])
-@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.mp4", "libx264", "yuv420p"), ("a.mov", "libx265", "yuv420p10le")])
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"), [("a.mp4", "libx264", "yuv420p"), ("a.mov", "libx265", "yuv420p10le")]
+)
 def test_colour_tags_stay(make_movie, tmp_path, tags, name, codec, pix_fmt) -> None:
     source = make_movie(name, codec=codec, pix_fmt=pix_fmt, tags=tags)
     plate = open_clip(source)

@@ -63,7 +63,9 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
 
 
 def test_what_is_near_is_shown(shot: Path) -> None:
-    with pytest.raises(MediaError, match=r"plte.####.exr was not found; in .* there is plate.####.exr 998-1001; take2.mov"):
+    with pytest.raises(
+        MediaError, match=r"plte.####.exr was not found; in .* there is plate.####.exr 998-1001; take2.mov"
+    ):
         find_source(shot / "plte.####.exr")
     with pytest.raises(MediaError, match=r"take3.mov was not found; in .* there is take2.mov"):
         find_source(shot / "take3.mov")
@@ -71,7 +73,9 @@ def test_what_is_near_is_shown(shot: Path) -> None:
         find_source(shot / "nowhere/deep/a.####.exr")
 
 
-@pytest.mark.parametrize(("name", "number"), [("plate.1001.exr", 1001), ("plate_7.png", 7), ("take2.png", 1), ("0042.png", 42), ("a.png", 1)])
+@pytest.mark.parametrize(
+    ("name", "number"), [("plate.1001.exr", 1001), ("plate_7.png", 7), ("take2.png", 1), ("0042.png", 42), ("a.png", 1)]
+)
 def test_a_stills_own_number(name: str, number: int) -> None:
     assert number_of(Path(name)) == number
 

@@ -5,10 +5,29 @@ import numpy as np
 import pytest
 
 from understudy.errors import MediaError
-from understudy.media.formats.planes import ColourTags, canonical_format, patch_planes, plane_format, to_pixels, to_planes
+from understudy.media.formats.planes import (
+    ColourTags,
+    canonical_format,
+    patch_planes,
+    plane_format,
+    to_pixels,
+    to_planes,
+)
 
 _NAMES = [
-    *("gray", "gray10le", "gray16le", "gbrp", "gbrp10le", "gbrap12le", "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p"),
+    *(
+        "gray",
+        "gray10le",
+        "gray16le",
+        "gbrp",
+        "gbrp10le",
+        "gbrap12le",
+        "yuv410p",
+        "yuv411p",
+        "yuv420p",
+        "yuv422p",
+        "yuv440p",
+    ),
     *("yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv422p16le", "yuva420p", "yuva444p10le"),
 ]
 
@@ -62,7 +81,11 @@ def test_agrees_with_ffmpegs_own_conversion(matrix, full, name) -> None:
         target.update(lines.tobytes())
     coefficients = {1: 1, 6: 5, 9: 9}[matrix]
     theirs = raw.reformat(
-        format="rgb48le", src_colorspace=coefficients, dst_colorspace=coefficients, src_color_range=full, dst_color_range=2
+        format="rgb48le",
+        src_colorspace=coefficients,
+        dst_colorspace=coefficients,
+        src_color_range=full,
+        dst_color_range=2,
     ).to_ndarray()[8, 8]
     # FFmpeg's quick way from 4:2:0 rounds to 8 bits twice: two levels.
     assert np.abs(ours * (257 if fmt.bits == 8 else 1) - theirs.astype(int)).max() <= 2 * 257
@@ -76,7 +99,9 @@ def test_ramps_keep_their_place(name: str, centred: bool) -> None:
     tags = ColourTags(matrix=1, range=1, centred_chroma=centred)
     y, x = np.mgrid[:48, :64].astype(float)
     top = np.iinfo(fmt.dtype).max
-    channels = np.stack([0.3 + x / 200, 0.6 - x / 250 + y / 200, 0.3 + y / 150, np.full_like(x, 0.7)], axis=-1)[..., : len(fmt.channels)]
+    channels = np.stack([0.3 + x / 200, 0.6 - x / 250 + y / 200, 0.3 + y / 150, np.full_like(x, 0.7)], axis=-1)[
+        ..., : len(fmt.channels)
+    ]
     pixels = np.rint(channels * top).astype(fmt.dtype)
     back = to_pixels(to_planes(pixels, fmt, tags), fmt, tags)
     worst = np.abs(back[8:-8, 8:-8].astype(float) - pixels[8:-8, 8:-8]).max() / top * 255

@@ -228,6 +228,7 @@ def _resolve_destination(destination: str | Path, like: Clip) -> Path:
             f"{target} is one picture, but {like.source} has {len(like)} frames: "
             f"name a pattern such as {target.stem}.####{target.suffix}."
         )
-    if target.absolute() == like.source.absolute():
+    pattern = Pattern.of(target)
+    if (pattern.path if pattern else target).absolute() == like.source.absolute():
         raise MediaError(f"{target} is the plate itself: choose another destination, so that the plate survives.")
     return target

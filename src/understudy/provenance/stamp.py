@@ -65,7 +65,7 @@ class Stamp:
     def tags(self, suffix: str) -> dict[str, str]:
         """Return the mark as metadata for movie containers that hold names and values; empty for the others."""
         if suffix == ".avi":  # RIFF INFO knows fixed names only
-            return {"comment": self.digital_source_type, "software": self.software}
+            return {"comment": f"{self.digital_source_type} {self.software}"}
         if suffix not in _TAGGED:
             return {}
         tags = {"DIGITALSOURCETYPE": self.digital_source_type, "CREATORTOOL": self.software}
@@ -300,8 +300,9 @@ def _read_tags(path: Path) -> Stamp | None:
 
     with av.open(str(path)) as container:
         tags = {key.upper(): value for key, value in container.metadata.items()}
-    kind = tags.get("DIGITALSOURCETYPE") or tags.get("COMMENT", "")
+    kind, software = tags.get("DIGITALSOURCETYPE", ""), tags.get("CREATORTOOL", "")
+    if not kind:
+        kind, _, software = tags.get("COMMENT", "").partition(" ")
     if "cv.iptc.org" not in kind:
         return None
-    software = tags.get("CREATORTOOL") or tags.get("SOFTWARE") or ""
     return Stamp(software=software, digital_source_type=kind, record_sha256=tags.get("UNDERSTUDY_RECORD"))

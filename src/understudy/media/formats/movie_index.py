@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,8 @@ import av.error
 
 from understudy.errors import MediaError
 from understudy.media.formats.movie_stream import decode_frames, open_stream
+
+_LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,58 +47,57 @@ class MovieIndex:
         return place + 1 if place < len(self.times) and self.times[place] == time else None
 
 
+@dataclass(kw_only=True)
+class _Survey:
+    """What a movie's packets tell."""
+
+    time_base: Fraction
+    rate: Fraction | None
+    codec: str
+    promised: int
+    length: Fraction
+    stamps: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    packets: int = 0
+    untold: bool = False
+    end: Fraction = Fraction(0)
+    last_decoding_time: int | None = None
+    broken: str = ""
+
+    @property
+    def short(self) -> bool:
+        """Whether the file ends before its own header says."""
+        if self.broken or self.promised > self.packets:
+            return True
+        # Containers without a table of frames say their length; the margin is for their roundings.
+        return not self.promised and self.end < self.length - Fraction(1, 4)
+
+
 def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
     """Read through a movie's packets.
 
     Args:
+        path: the movie.
         last: a frame number that the caller will not go beyond; what is missing after it does no harm.
 
     Raises:
-        MediaError: the file ends before its own index says.
+        MediaError: the file ends before its own header says.
     """
-    container, stream = open_stream(path)
-    with container:
-        time_base = stream.time_base or Fraction(1, 1000)
-        promised = len(stream.index_entries) if "mov" in container.format.name else 0
-        length = container.duration
-        rate, codec = stream.guessed_rate or stream.average_rate, stream.codec_context.name
-        counted, end, stamps, untold = 0, Fraction(0), {}, False
-        try:
-            for packet in container.demux():
-                if not packet.size or packet.time_base is None:
-                    continue
-                at = packet.pts if packet.pts is not None else packet.dts
-                if at is not None:
-                    end = max(end, (at + (packet.duration or 0)) * packet.time_base)
-                if packet.stream_index != stream.index:
-                    continue
-                counted += 1
-                if packet.is_discard:
-                    continue
-                if packet.pts is None or packet.pts in stamps:
-                    untold = True
-                else:
-                    stamps[packet.pts] = (packet.duration or 0, packet.is_keyframe)
-        except av.error.EOFError:
-            pass
-        except av.error.FFmpegError as error:
-            if last is None or counted < last:
-                raise MediaError(
-                    f"{path} breaks off after {counted} frames ({error.strerror}). {_mend(counted)}"
-                ) from error
-        begin = Fraction(container.start_time or 0, 1_000_000)
+    survey = _survey(path)
+    stamps = survey.stamps
     # VP8 has packets that show nothing: only decoding tells.
-    by_count = untold or codec == "vp8" or not stamps
-    if by_count:
+    if survey.untold or survey.codec == "vp8" or not stamps:
         return _index_by_decoding(path)
-    short = promised > counted
-    if not promised and length and "mpegts" not in container.format.name:
-        # Containers without a table of frames say their length; a tenth of a second is within their roundings.
-        short = end - begin < Fraction(length, 1_000_000) - Fraction(1, 2)
-    if short and (last is None or last > len(stamps)):
-        whole = f" of {promised}" if promised else f" ({float(end):.1f} s of {(length or 0) / 1e6:.1f} s)"
-        raise MediaError(f"{path} is truncated: it breaks off after frame {len(stamps)}{whole}. {_mend(len(stamps))}")
     times = sorted(stamps)
+    if survey.short:
+        # Frames come out of order, and the last packet may be torn. A packet still to come shows nothing before the last
+        # one's decoding time, so the frames before that are all there.
+        before = survey.last_decoding_time
+        times = [time for time in times if before is None or time < before]
+        if last is None or last > len(times):
+            seconds = f"{float(survey.end):.1f} s of {float(survey.length):.1f} s"
+            whole = f"of {survey.promised}" if survey.promised else f"({seconds})"
+            mend = f"Copy it again, or use what is there with last={len(times)}." if times else "Copy it again."
+            raise MediaError(f"{path} is truncated: it breaks off after frame {len(times)} {whole}. {mend}")
     # Streams cut in the middle of a group begin with frames that cannot be decoded.
     container, opening = open_stream(path)
     with container:
@@ -103,7 +105,45 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
     if raw is not None and raw.pts is not None:
         times = times[bisect_left(times, raw.pts) :] or times
     keys = sorted(time for time, (_, key) in stamps.items() if key)
-    return _finish(times, time_base, keys, stamps[times[-1]][0], rate)
+    return _finish(times, survey.time_base, keys, stamps[times[-1]][0], survey.rate)
+
+
+def _survey(path: Path) -> _Survey:
+    container, stream = open_stream(path)
+    with container:
+        begin = Fraction(container.start_time or 0, 1_000_000)
+        told = _LENGTH.match(stream.metadata.get("DURATION", ""))
+        length = Fraction(container.duration or 0, 1_000_000) if "mpegts" not in container.format.name else Fraction(0)
+        survey = _Survey(
+            time_base=stream.time_base or Fraction(1, 1000),
+            rate=stream.guessed_rate or stream.average_rate,
+            codec=stream.codec_context.name,
+            promised=len(stream.index_entries) if "mov" in container.format.name else 0,
+            length=3600 * int(told[1]) + 60 * int(told[2]) + Fraction(told[3]) if told else length,
+        )
+        try:
+            for packet in container.demux():
+                ours = packet.stream_index == stream.index
+                if not packet.size or packet.time_base is None:
+                    continue
+                at = packet.pts if packet.pts is not None else packet.dts
+                if at is not None and (ours or not told):
+                    survey.end = max(survey.end, (at + (packet.duration or 0)) * packet.time_base - begin)
+                if not ours:
+                    continue
+                survey.packets += 1
+                survey.last_decoding_time = packet.dts
+                if packet.is_discard:
+                    continue
+                if packet.pts is None or packet.pts in survey.stamps:
+                    survey.untold = True
+                else:
+                    survey.stamps[packet.pts] = (packet.duration or 0, packet.is_keyframe)
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError as error:
+            survey.broken = error.strerror or str(error)
+    return survey
 
 
 def _index_by_decoding(path: Path) -> MovieIndex:
@@ -155,7 +195,3 @@ def _finish(
         constant=constant,
         by_count=by_count,
     )
-
-
-def _mend(count: int) -> str:
-    return f"Copy it again, or use what is there with last={count}." if count else "Copy it again."

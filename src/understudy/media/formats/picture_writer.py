@@ -11,6 +11,7 @@ import OpenImageIO as oiio  # noqa: N813
 
 from understudy.errors import MediaError
 from understudy.media.colour import ColourSpace, from_view, to_view
+from understudy.media.formats.exr import mark_integers
 from understudy.media.formats.picture import PictureInfo, PictureMatter, Window, memory_file
 from understudy.media.frame import Frame, quantise, to_unit
 from understudy.provenance.stamp import EXR_ATTRIBUTE, Stamp, stamp_bytes
@@ -91,17 +92,15 @@ def _same_format(frame: Frame, matter: PictureMatter, stamp: Stamp | None) -> li
     window = _window(frame, matter)
     spec.x, spec.y, spec.width, spec.height = window.x, window.y, window.width, window.height
     pixels = np.ascontiguousarray(pixels[window.within(matter.canvas)])
-    whole = [index for index, form in enumerate(spec.channelformats) if str(form) in ("uint", "int")]
+    whole = _integers(spec)
     if whole and frame.path is not None:
-        # 32-bit integers do not fit in a float; these channels go from file to file as double, which holds them.
-        held = _read_doubles(frame.path, info)
-        wide = np.zeros((window.height, window.width, len(info.channels)), np.float64)
-        inside = info.data.within(window)
-        wide[...] = pixels
-        wide[..., whole] = 0
-        for index in whole:
-            wide[inside[0], inside[1], index] = held[..., index]
-        pixels = wide
+        source = _reopened(frame.path)
+        try:
+            held = np.zeros((window.height, window.width, len(whole)), np.float32)
+            held[info.data.within(window)] = _integer_bits(source, info.part, whole)
+        finally:
+            source.close()
+        pixels[..., whole] = held
     if stamp is not None and info.format == "openexr":
         spec.attribute(EXR_ATTRIBUTE, stamp.merged(spec.get_string_attribute(EXR_ATTRIBUTE)))
     parts = [(spec, pixels)]
@@ -215,6 +214,11 @@ def _settle(spec: Any, form: _Format, quality: int | None) -> None:
 
 
 def _encode(parts: list[tuple[Any, np.ndarray]], form: _Format, frame: Frame) -> bytes:
+    integers = [[spec.channel_name(index) for index in _integers(spec)] for spec, _ in parts]
+    for spec, _ in parts:
+        if _integers(spec):
+            spec.channelformats = tuple(_as_float(spec.channelformat(index)) for index in range(spec.nchannels))
+            spec.format = oiio.TypeDesc("float")
     with memory_file("." + form.name) as path:
         output = oiio.ImageOutput.create(form.name)
         if output is None:
@@ -226,30 +230,42 @@ def _encode(parts: list[tuple[Any, np.ndarray]], form: _Format, frame: Frame) ->
                 good = output.open(path, spec, "AppendSubimage")
             good = good and output.write_image(pixels)
         closed = output.close()
+        reason = " ".join(output.geterror().split())[:200]
         if not good or not closed:
-            reason = " ".join(output.geterror().split())[:200]
             raise MediaError(
                 f"Frame {frame.number} cannot be written as {form.name} ({reason}). Choose another format, such as EXR or PNG."
             )
-        output.geterror()
-        return Path(path).read_bytes()
+        data = Path(path).read_bytes()
+    return mark_integers(data, integers) if any(integers) else data
 
 
-def _read_doubles(path: Path, info: PictureInfo) -> np.ndarray:
+def _integers(spec: Any) -> list[int]:
+    """Return which channels are 32-bit integers (object numbers, say), which OpenImageIO would squeeze through a float."""
+    return [
+        index for index in range(spec.nchannels) if str(spec.channelformat(index)) in ("uint", "int", "uint32", "int32")
+    ]
+
+
+def _as_float(form: Any) -> Any:
+    return oiio.TypeDesc("float") if str(form) in ("uint", "int", "uint32", "int32") else form
+
+
+def _integer_bits(source: Any, part: int, channels: list[int]) -> np.ndarray:
+    """Read integer channels as floats of the same bits; :func:`mark_integers` makes integers of them again in the file."""
+    read = [np.asarray(source.read_image(part, 0, index, index + 1, "uint")) for index in channels]
+    return np.concatenate(read, axis=2).view(np.float32)
+
+
+def _reopened(path: Path) -> Any:
     source = oiio.ImageInput.open(str(path))
     if source is None:
-        raise MediaError(f"{path} has gone or changed since it was read.")
-    try:
-        return np.asarray(source.read_image(info.part, 0, 0, len(info.channels), "double"))
-    finally:
-        source.close()
+        raise MediaError(f"{path} has gone or changed since it was read. Bring it back and run the same command again.")
+    return source
 
 
 def _read_parts(path: Path, info: PictureInfo) -> list[tuple[Any, np.ndarray]]:
     """Read the file's other parts as they are."""
-    source = oiio.ImageInput.open(str(path))
-    if source is None:
-        raise MediaError(f"{path} has gone or changed since it was read.")
+    source = _reopened(path)
     parts = []
     try:
         for part in range(info.parts):
@@ -257,12 +273,14 @@ def _read_parts(path: Path, info: PictureInfo) -> list[tuple[Any, np.ndarray]]:
                 continue
             source.seek_subimage(part, 0)
             spec = source.spec().copy()
-            forms = {str(form) for form in (*spec.channelformats, spec.format)}
-            kind = "double" if forms & {"uint", "int"} else str(spec.format)
-            pixels = source.read_image(part, 0, 0, spec.nchannels, kind)
+            whole = _integers(spec)
+            pixels = source.read_image(part, 0, 0, spec.nchannels, "float" if whole else str(spec.format))
             if pixels is None:
-                raise MediaError(f"{path}: its part {part + 1} cannot be read ({source.geterror()}).")
-            parts.append((spec, np.asarray(pixels)))
+                raise MediaError(f"{path}: its part {part + 1} cannot be read ({source.geterror()}). Render it again.")
+            pixels = np.array(pixels)
+            if whole:
+                pixels[..., whole] = _integer_bits(source, part, whole)
+            parts.append((spec, pixels))
     finally:
         source.close()
     return parts
