@@ -129,11 +129,11 @@ def test_ms_ssim_of_one_scale_is_scikit_images_ssim() -> None:
     generator = np.random.default_rng(1)
     a = generator.random((21, 21, 3), np.float32)
     b = np.clip(a + generator.normal(0, 0.1, a.shape), 0, 1).astype(np.float32)
-    _, full = structural_similarity(
+    full = structural_similarity(
         a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0, full=True
-    )
-    tensors = [torch.from_numpy(x).permute(2, 0, 1)[None] for x in (a, b)]
-    ours = masked_ms_ssim(*tensors, torch.ones(1, 1, 21, 21))
+    )[1]
+    first, second = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (a, b))
+    ours = masked_ms_ssim(first, second, torch.ones(1, 1, 21, 21))
     # 21 pixels hold the 11-pixel window at one scale only; scikit-image's map has the same window away from its edge.
     assert float(ours) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-4)
 
