@@ -72,7 +72,7 @@ def stop_after(loop: Loop, steps: int) -> None:
     """Send this process SIGTERM as a cluster's scheduler would."""
     step = loop.step
 
-    def counted(*arguments):  # noqa: ANN002, ANN202
+    def counted(*arguments):
         if loop.steps == steps - 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(*arguments)

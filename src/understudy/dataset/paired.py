@@ -1,7 +1,7 @@
 """Pictures of many people giving the same moments: the exact answers that rendered performers make possible.
 
 A folder holds one ``<person>.npz`` each (written with ``allow_pickle=False``): ``pictures`` (moments, h, h, 3) uint8 aligned
-crops, RGB in the view colour space, ``weights`` (moments, h, h) uint8 with 64 for 1 (0 outside the face), and ``moments`` (moments,)
+crops, RGB in the view colour space, ``weights`` (moments, h, h) uint8 with 64 for 1 (0 outside the face), ``moments`` (moments,)
 int64. Rows of the same moment number show the same expression, head pose, gaze and light, whoever gives them; a number that
 only one person has is only used to reconstruct itself.
 """

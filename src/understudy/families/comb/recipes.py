@@ -106,7 +106,7 @@ def base() -> Recipe:
             Stage(resolution=16, pictures=4_000, batch=16, fade=0.5),
             Stage(resolution=32, pictures=16_000, batch=16, fade=0.5),
             Stage(resolution=64, pictures=24_000, batch=16, fade=0.3),
-            Stage(resolution=128, pictures=32_000, batch=16, fade=0.15),
+            Stage(resolution=128, pictures=40_000, batch=16, fade=0.15),
         ),
         learning_rate=4e-4,
         betas=(0.9, 0.99),

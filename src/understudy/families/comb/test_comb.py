@@ -12,7 +12,13 @@ from understudy.checkpoint import ModelCard, save_checkpoint
 from understudy.dataset.batches import Portion
 from understudy.errors import CheckpointError, OptionError
 from understudy.families.comb.base import Base, BaseNetwork, BaseTrainable
-from understudy.families.comb.losses import CombTrainable, LossSettings, masked_ms_ssim, reconstruction_loss, weighted_l1
+from understudy.families.comb.losses import (
+    CombTrainable,
+    LossSettings,
+    masked_ms_ssim,
+    reconstruction_loss,
+    weighted_l1,
+)
 from understudy.families.comb.network import TABLE_1_WIDTHS, CombNetwork, CombSettings
 from understudy.families.comb.start import settings_of
 
@@ -77,7 +83,7 @@ def test_split_level_moves_parameters_between_shared_and_branch(split: int) -> N
     assert len(comb.shared.levels) == split + 1
     out = comb([torch.rand(1, 3, 32, 32)], ["b"])[0]
     assert out.shape == (1, 3, 32, 32)
-    assert 0 <= float(out.detach().min()) and float(out.detach().max()) <= 1
+    assert float(out.detach().min()) >= 0 and float(out.detach().max()) <= 1
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
