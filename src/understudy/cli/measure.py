@@ -29,6 +29,8 @@ def _show(report: Any) -> str:
             for name, width in zip(taken, widths, strict=True)
         )
         lines.append("  ".join([f"{candidate:<10}", *cells]))
+    shake = ", ".join(f"{name} {value:.3f}" for name, value in report.jitter.items())
+    lines.append(f"landmark jitter, px: {shake}")
     better = ", ".join(f"{MEASURES[name][0]} {MEASURES[name][2]}" for name in taken)
     lines += [f"[dim]{count(len(report.numbers), 'frame')} at {report.size} pixels; better is: {better}[/]"]
     return "\n".join([*lines, *(f"[yellow]{escape(sentence)}[/]" for sentence in report.missing)])

@@ -129,15 +129,16 @@ def _swap(project: Project, swap: Mapping[str, Any]) -> str:
 <input type="range" min="0" max="1000" value="0" aria-label="position"></div></div>
 {_picture(_sheet_path(project.root / "report", swap), "Evenly spaced frames, at the canonical crop that the model sees.")}
 <h3>Measured inside the face, {measured["size"]} pixels, mean of {len(measured["numbers"])} frames</h3>
-<div class="wide">{_scores(measured["scores"])}</div>
+<div class="wide">{_scores(measured)}</div>
 {about}
 <div class="key">{key}</div>
 <div class="charts">{"".join(_charts(measured))}</div>"""
 
 
-def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
+def _scores(measured: Mapping[str, Any]) -> str:
+    scores, jitter = measured["scores"], measured["jitter"]
     taken = [name for name in MEASURES if any(name in values for values in scores.values())]
-    heads = "".join(f"<th>{_heading(name)}</th>" for name in taken)
+    heads = "".join(f"<th>{_heading(name)}</th>" for name in taken) + "<th>landmark jitter<br><small>px</small></th>"
     rows = []
     for candidate, words in CANDIDATES.items():
         if candidate not in scores:
@@ -148,11 +149,13 @@ def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
             others = [scores[other][name] for other in CANDIDATES if name in scores.get(other, {})]
             best = value is not None and value == (max(others) if MEASURES[name][2] == "higher" else min(others))
             cells.append(f"<td{' class=best' if best else ''}>{'' if value is None else _number(name, value)}</td>")
+        cells.append(f"<td>{jitter[candidate]:.3f}</td>")
         rows.append(f"<tr><td>{words}</td>{''.join(cells)}</tr>")
     if "truth" in scores:
         cells = "".join(
             f"<td>{_number(name, scores['truth'][name]) if name in scores['truth'] else ''}</td>" for name in taken
         )
+        cells += f"<td>{jitter['truth']:.3f}</td>"
         rows.append(f"<tr class='faint'><td>the truth itself</td>{cells}</tr>")
     return f"<table><tr><th></th>{heads}</tr>{''.join(rows)}</table>"
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from understudy.dataset.face_set import FaceEntry
     from understudy.jobs.clip_faces import TrackedFace
     from understudy.jobs.project import Project
+    from understudy.jobs.track import FaceFinder
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -168,8 +169,15 @@ def interpolate(
     )
 
 
-def neighbours(options: NeighboursOptions, progress: Progress = lambda stage, done, total: None) -> NeighboursReport:
+def neighbours(
+    options: NeighboursOptions,
+    progress: Progress = lambda stage, done, total: None,
+    *,
+    finder: FaceFinder | None = None,
+) -> NeighboursReport:
     """Show generated faces beside the training pictures nearest to them in pixel L2 over the face area (Fig. 14).
+
+    ``finder`` is what finds faces, None for MediaPipe's models.
 
     Raises:
         OptionError: wrong identity or number of frames.
@@ -186,7 +194,7 @@ def neighbours(options: NeighboursOptions, progress: Progress = lambda stage, do
     (identity,) = _identities(performer, (options.identity,))
     entries, pictures, masks = load_portraits(project.faces(identity), performer.size)
     found, rows = [], []
-    with plate_person(options.plate, project, progress) as person, open_clip(options.plate) as clip:
+    with plate_person(options.plate, project, progress, finder=finder) as person, open_clip(options.plate) as clip:
         usable = [number for number in clip.numbers if person.face(number) is not None]
         if not usable:
             raise FaceError(f"{options.plate} has no frame with a usable face.")

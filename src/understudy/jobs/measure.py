@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from understudy.family import Performer, SwapResult
     from understudy.jobs.clip_faces import ClipFaces, TrackedFace
     from understudy.jobs.project import Project
+    from understudy.jobs.track import FaceFinder
     from understudy.media.clip import Clip
 
 Progress = Callable[[str, int, int | None], None]
@@ -77,14 +78,21 @@ class MeasureReport:
     """Candidate ("swap", "plate", "neighbour", and "truth" for identity) -> measure -> mean over the frames."""
     per_frame: dict[str, dict[str, list[float]]]
     """The same, one value a frame; flicker has none for the first."""
+    jitter: dict[str, float]
+    """Candidate -> shake of the face's landmarks as measured in that clip, plate pixels."""
     neighbours: dict[str, Any] | None
     """How the nearest-neighbour swap went: distances, how many different pictures were used, how often it jumped."""
     missing: tuple[str, ...]
     """A sentence for every measure that could not be taken."""
 
 
-def measure(options: MeasureOptions, progress: Progress = lambda stage, done, total: None) -> MeasureReport:
-    """Measure a swapped shot; see :class:`MeasureReport`.
+def measure(
+    options: MeasureOptions,
+    progress: Progress = lambda stage, done, total: None,
+    *,
+    finder: FaceFinder | None = None,
+) -> MeasureReport:
+    """Measure a swapped shot; see :class:`MeasureReport`. ``finder`` is what finds faces, None for MediaPipe's models.
 
     Raises:
         MediaError: a clip cannot be read, or the clips do not have the same frames and size.
@@ -102,16 +110,19 @@ def measure(options: MeasureOptions, progress: Progress = lambda stage, done, to
     missing = [sentence for sentence in (options.truth and missing_lpips(), missing_identity()) if sentence]
     folder = project.faces(options.identity)
     scale = _Scale(
+        options.every,
         None if missing_identity() else _person(folder, options.size),
         lpips=options.truth is not None and not missing_lpips(),
     )
     neighbours = None
     with ExitStack() as stack:
-        person = stack.enter_context(plate_person(options.plate, project, progress))
+        person = stack.enter_context(plate_person(options.plate, project, progress, finder=finder))
         clips = {"swap": options.swap, "plate": options.plate, "truth": options.truth or options.plate}
         if options.run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-")))
-            clips["neighbour"], neighbours = _neighbour_swap(options, project, options.keep or scratch, progress)
+            clips["neighbour"], neighbours = _neighbour_swap(
+                options, project, options.keep or scratch, progress, finder
+            )
         opened = {name: stack.enter_context(open_clip(clip)) for name, clip in clips.items()}
         plate = opened["plate"]
         _same_frames(opened)
@@ -122,8 +133,11 @@ def measure(options: MeasureOptions, progress: Progress = lambda stage, done, to
                 views = {name: frame.view() for name, frame in zip(opened, frames, strict=True)}
                 scale.add(_Frame.cut(frames[1].number, views, found, options.size), has_truth=options.truth is not None)
         progress("measure", len(plate), len(plate))
-    if not scale.numbers:
-        raise MediaError(f"{options.plate} has no frame with a face that could be measured.")
+        if not scale.numbers:
+            raise MediaError(f"{options.plate} has no frame with a face that could be measured.")
+        if options.truth is None:
+            opened.pop("truth")
+        shake = {name: _jitter(clip, project, progress, finder) for name, clip in opened.items()}
     return MeasureReport(
         swap=options.swap,
         plate=options.plate,
@@ -133,6 +147,7 @@ def measure(options: MeasureOptions, progress: Progress = lambda stage, done, to
         numbers=tuple(scale.numbers),
         scores=scale.means(),
         per_frame=scale.values,
+        jitter=shake,
         neighbours=neighbours,
         missing=tuple(missing),
     )
@@ -204,13 +219,17 @@ class PlatePerson:
 
 @contextmanager
 def plate_person(
-    plate: Path, project: Project, progress: Progress = lambda stage, done, total: None
+    plate: Path,
+    project: Project,
+    progress: Progress = lambda stage, done, total: None,
+    *,
+    finder: FaceFinder | None = None,
 ) -> Iterator[PlatePerson]:
     """The plate's faces, read from the project's cache where gathering or swapping left them."""
     from understudy.jobs.track import track_clip
     from understudy.media.clip import open_clip
 
-    with open_clip(plate) as clip, track_clip(clip, cache=project.tracks, progress=progress) as faces:
+    with open_clip(plate) as clip, track_clip(clip, finder=finder, cache=project.tracks, progress=progress) as faces:
         yield PlatePerson(faces)
 
 
@@ -229,6 +248,22 @@ def _person(folder: Path, size: int) -> np.ndarray:
     return mean_embedding(np.stack(embeddings))
 
 
+def _jitter(clip: Clip, project: Project, progress: Progress, finder: FaceFinder | None) -> float:
+    """Shake of the main person's landmarks in a clip, each frame measured once and nothing smoothed."""
+    from understudy.jobs.options_track import TrackOptions
+    from understudy.jobs.track import track_clip
+    from understudy.metrics.jitter import landmark_jitter
+
+    plainly = TrackOptions(stabilise=False, smooth=False)
+    with track_clip(clip, options=plainly, finder=finder, cache=project.tracks, progress=progress) as faces:
+        person = PlatePerson(faces)
+        found = [(number, person.face(number)) for number in faces.numbers]
+        usable = [(number, tracked.face.landmarks) for number, tracked in found if tracked is not None]
+    if len(usable) < 5:
+        return float("nan")
+    return landmark_jitter(np.stack([points for _, points in usable]), [number for number, _ in usable])
+
+
 def _same_frames(clips: dict[str, Clip]) -> None:
     plate = clips["plate"]
     for other in clips.values():
@@ -243,8 +278,8 @@ def _same_frames(clips: dict[str, Clip]) -> None:
 class _Scale:
     """Collects the measures."""
 
-    def __init__(self, person: np.ndarray | None, *, lpips: bool) -> None:
-        self.person, self.lpips = person, lpips
+    def __init__(self, every: int, person: np.ndarray | None, *, lpips: bool) -> None:
+        self.every, self.person, self.lpips = every, person, lpips
         self.numbers: list[int] = []
         self.values: dict[str, dict[str, list[float]]] = {}
         self.previous: _Frame | None = None
@@ -259,6 +294,8 @@ class _Scale:
 
         self.numbers.append(frame.number)
         truth, before = frame.crops["truth"], self.previous
+        if before is not None and frame.number - before.number != self.every:
+            before = None  # frames without a face lie between: that is no step of the shot
         for name, crop in frame.crops.items():
             if self.person is not None and (name != "truth" or has_truth):
                 # At the crop's size, so that every candidate is seen at the same resolution.
@@ -329,7 +366,7 @@ class NeighbourPerformer:
 
 
 def _neighbour_swap(
-    options: MeasureOptions, project: Project, folder: Path, progress: Progress
+    options: MeasureOptions, project: Project, folder: Path, progress: Progress, finder: FaceFinder | None
 ) -> tuple[Path, dict[str, Any]]:
     """Make the nearest-neighbour swap as the swap itself was made, but for the faces."""
     from understudy.jobs.inspect import open_run
@@ -345,5 +382,10 @@ def _neighbour_swap(
         output=folder / options.swap.name,
         project=project.root,
     )
-    report = swap_shot(swap, lambda stage, done, total: progress(f"neighbour {stage}", done, total), performer=stand_in)
+    report = swap_shot(
+        swap,
+        lambda stage, done, total: progress(f"neighbour {stage}", done, total),
+        performer=stand_in,
+        finder=finder,
+    )
     return report.output, stand_in.summary(report.made)
