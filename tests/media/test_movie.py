@@ -90,6 +90,36 @@ def test_written_in_the_plates_own_family_depth_and_size(make_movie, tmp_path, n
         assert np.abs(after.rgb()[20:28, 28:36] - 0.5).mean() < 0.03
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "options"),
+    [
+        ("a.ts", "libx264", "yuv420p", {"bf": "3", "g": "8"}),
+        ("a.avi", "libx264", "yuv420p", {"bf": "3"}),
+        ("a.avi", "mpeg4", "yuv420p", {"bf": "2"}),
+        ("a.mpg", "mpeg2video", "yuv420p", {"bf": "2"}),
+        ("a.mkv", "libx265", "yuv420p10le", {"g": "5"}),
+        ("a.webm", "libvpx", "yuv420p", {"auto-alt-ref": "1", "lag-in-frames": "10", "b": "200k"}),
+        ("a.mov", "v210", "yuv422p10le", {}),
+        ("a.y4m", "rawvideo", "yuv420p", {}),
+        ("a.flv", "libx264", "yuv420p", {}),
+        ("a.nut", "ffv1", "yuv420p", {}),
+    ],
+)
+def test_every_frame_once_whatever_the_container(make_movie, tmp_path, name, codec, pix_fmt, options) -> None:
+    source = make_movie(name, codec=codec, pix_fmt=pix_fmt, options=options, frames=14, rate=Fraction(25))
+    plate = open_clip(source)
+    frames = list(plate)
+    assert [frame.number for frame in frames] == list(range(1, 15))
+    assert plate.times == [Fraction(place, 25) for place in range(14)]
+    assert np.array_equal(plate.frame(9).pixels, frames[8].pixels)
+    # The pattern moves, so a frame out of its place would differ.
+    moves = np.abs(frames[8].rgb() - frames[9].rgb()).mean()
+    result = _copy(source, tmp_path / f"out{source.suffix}", None)
+    assert result.times == plate.times
+    for before, after in zip(frames, result, strict=True):
+        assert np.abs(before.rgb() - after.rgb()).mean() < moves / 2
+
+
 def test_what_nobody_touched_comes_through_a_lossless_codec_bit_for_bit(make_movie, tmp_path) -> None:
     for pix_fmt, codec in [("yuv420p", "libx264"), ("yuv422p10le", "prores_ks"), ("yuv420p10le", "libx265")]:
         source = make_movie(f"{pix_fmt}.mov", codec=codec, pix_fmt=pix_fmt)

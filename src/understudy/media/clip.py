@@ -218,10 +218,11 @@ def _resolve_destination(destination: str | Path, like: Clip) -> Path:
     if target.is_dir() or not target.suffix:
         target = target / like.source.name
     suffix = target.suffix.lower()
-    if suffix not in MOVIE_SUFFIXES | PICTURE_SUFFIXES:
+    movies = MOVIE_SUFFIXES - {".gif"}  # 256 colours would not do
+    if suffix not in movies | PICTURE_SUFFIXES:
         raise MediaError(
             f"{target} ends in {suffix}, which is no format for writing; "
-            f"movies end in {listing(MOVIE_SUFFIXES)}, pictures in {listing(PICTURE_SUFFIXES)}."
+            f"movies end in {listing(movies)}, pictures in {listing(PICTURE_SUFFIXES)}."
         )
     if suffix in PICTURE_SUFFIXES and Pattern.of(target) is None and len(like) > 1:
         raise MediaError(

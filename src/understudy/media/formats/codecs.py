@@ -39,7 +39,9 @@ _BY_SUFFIX = {
     ".avi": ("ffv1", "mjpeg"),
     ".webm": ("libvpx-vp9", "libsvtav1"),
     ".mxf": ("dnxhd", "mpeg2video"),
-    ".gif": ("gif",),
+    ".y4m": ("rawvideo",),
+    ".ts": ("libx264", "libx265"),
+    ".mpg": ("mpeg2video",),
 }
 
 # Sample rates above these do no harm to the eye, below it banding and ringing begin to show on flat skin.
@@ -104,6 +106,9 @@ def choose_encoding(
     else:
         family = _FAMILIES.get(plate_codec or "", (plate_codec,) if plate_codec else ())
         names = (*family, *_BY_SUFFIX.get(suffix, ()), "libx264", "ffv1")
+    if plate_codec == "rawvideo" and suffix != ".y4m":
+        # Raw pictures in MOV need packed layouts; these hold the same without loss.
+        names = ("ffv1", "v210" if planes.family == "yuv" else "png", *names[1:])
     lossy_choice: Encoding | None = None
     refusals = []
     for name in dict.fromkeys(names):

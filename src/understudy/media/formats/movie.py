@@ -103,12 +103,12 @@ class MovieClip(Clip):
         self._forward = None
         self._container.close()
 
-    def _frames(self, first: int, last: int) -> Iterator[Frame]:
+    def _frames(self, first: int, last: int, seek: bool = True) -> Iterator[Frame]:
         container, stream = open_stream(self.source)
         with container:
             stream.thread_type = "AUTO"
-            counted = 0
-            if not self.index.by_count and first > 1:
+            counted, sought = 0, seek and not self.index.by_count and first > 1
+            if sought:
                 keys = self.index.key_times
                 key = keys[max(0, bisect_right(keys, self.index.times[first - 1]) - 1)] if keys else self.index.times[0]
                 container.seek(key, stream=stream)
@@ -124,6 +124,10 @@ class MovieClip(Clip):
                 expected += 1
                 if expected > last:
                     return
+        if sought and expected == first:
+            # Some containers seek too far, or lose their way: from the beginning it is found.
+            yield from self._frames(first, last, seek=False)
+            return
         raise MediaError(
             f"{self.source}: frame {expected} of {len(self.index.times)} cannot be decoded; the file is damaged there. "
             f"Copy it again, or read up to it with last={expected - 1}."

@@ -21,6 +21,8 @@ from understudy.media.formats.orientation import Orientation
 from understudy.media.formats.planes import ColourTags
 from understudy.provenance.stamp import Stamp
 
+_TABLED = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mxf", ".flv", ".3gp"}
+
 # Told by the container itself, not by those who made the movie.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
@@ -42,11 +44,11 @@ class Timeline:
     rate: Fraction
 
     @staticmethod
-    def of(like: Clip, numbers: list[int]) -> Timeline:
-        """Read the time stamps of ``numbers`` from ``like``."""
+    def of(like: Clip, numbers: list[int], counted: bool) -> Timeline:
+        """Read the time stamps of ``numbers`` from ``like``; from zero on where the container has ``counted`` frames alone."""
         if isinstance(like, MovieClip):
             index = like.index
-            shift = index.times[numbers[0] - 1] - index.times[0]
+            shift = index.times[numbers[0] - 1] - (0 if counted else index.times[0])
             last = numbers[-1]
             end = index.times[last] if last < len(index.times) else index.times[-1] + index.last_duration
             stamps = [index.times[number - 1] - shift for number in numbers] + [end - shift]
@@ -147,7 +149,8 @@ def supported_codecs(destination: Path) -> set[str] | None:
         raise MediaError(
             f"{destination}: FFmpeg writes no {destination.suffix} movies. Choose .mov, .mp4 or .mkv."
         ) from error
-    return probe.supported_codecs or None
+    # Only these have a table; the others answer for their usual codec alone.
+    return probe.supported_codecs if destination.suffix.lower() in _TABLED else None
 
 
 def check_sound(source: Path, destination: Path, supported: set[str] | None) -> None:
@@ -219,10 +222,10 @@ def _copies(output, sound, movie: MovieClip | None, timeline: Timeline) -> Itera
             targets[source.index] = target
     if not targets:
         return
-    whole = movie is None or (timeline.shift == 0 and len(movie.numbers) == len(movie.index.times))
+    whole = movie is None or len(movie.numbers) == len(movie.index.times)
     begin = (timeline.stamps[0] + timeline.shift) * timeline.time_base
     end = (timeline.stamps[-1] + timeline.shift) * timeline.time_base
-    shift = timeline.shift * timeline.time_base
+    shift = Fraction(0) if whole else timeline.shift * timeline.time_base
     for packet in sound.demux([sound.streams[index] for index in targets]):
         if packet.dts is None or not packet.size:
             continue

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av.error
@@ -98,14 +98,23 @@ def index_movie(path: Path, *, last: int | None = None) -> MovieIndex:
             whole = f"of {survey.promised}" if survey.promised else f"({seconds})"
             mend = f"Copy it again, or use what is there with last={len(times)}." if times else "Copy it again."
             raise MediaError(f"{path} is truncated: it breaks off after frame {len(times)} {whole}. {mend}")
+    shown = _first_shown(path)
+    if not shown:
+        raise MediaError(f"{path} holds no frame that can be decoded: the file is damaged or truncated. Copy it again.")
     # Streams cut in the middle of a group begin with frames that cannot be decoded.
-    container, opening = open_stream(path)
-    with container:
-        raw = next(decode_frames(path, container, opening), None)
-    if raw is not None and raw.pts is not None:
-        times = times[bisect_left(times, raw.pts) :] or times
+    begin = bisect_left(times, shown[0]) if shown[0] is not None else 0
+    if times[begin : begin + len(shown)] != shown[: len(times) - begin]:
+        return _index_by_decoding(path)
+    times = times[begin:]
     keys = sorted(time for time, (_, key) in stamps.items() if key)
     return _finish(times, survey.time_base, keys, stamps[times[-1]][0], survey.rate)
+
+
+def _first_shown(path: Path) -> list[int | None]:
+    """Return the time stamps of the first frames as the decoder gives them: some containers' packets tell others."""
+    container, stream = open_stream(path)
+    with container:
+        return [raw.pts for raw in islice(decode_frames(path, container, stream), 12)]
 
 
 def _survey(path: Path) -> _Survey:

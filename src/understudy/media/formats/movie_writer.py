@@ -113,7 +113,7 @@ class MovieWriter(ClipWriter):
                 temporary,
                 [self._path(number) for number in numbers],
                 like=self._like,
-                timeline=Timeline.of(self._like, numbers),
+                timeline=Timeline.of(self._like, numbers, self.destination.suffix.lower() in _EVENLY),
                 encoding=self._encoding,
                 tags=self._tags,
                 orientation=self._orientation,
