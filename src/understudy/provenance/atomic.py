@@ -13,6 +13,11 @@ from typing import Any
 from understudy.errors import storage_guard
 
 
+# What the user's shell allows new files to be; some writers make theirs readable to the owner alone.
+_MASK = os.umask(0)
+os.umask(_MASK)
+
+
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (same suffix); on success it is synced and takes ``path``'s place in one step.
@@ -34,6 +39,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            temporary.chmod(0o666 & ~_MASK)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

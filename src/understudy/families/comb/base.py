@@ -194,6 +194,8 @@ class BaseTrainable:
         tensors = {f"encoder.{k}": v for k, v in comb.encoder.state_dict().items()}
         tensors |= {f"shared.{k}": v for k, v in comb.shared.state_dict().items()}
         tensors |= {f"common.{k}": v for k, v in branch.state_dict().items()}
+        # RGB layers of the level below only serve the fade.
+        tensors = {k: v for k, v in tensors.items() if not _is_rgb(k) or f"_rgb.{comb.level}." in k}
         kept = {f"to_rgb_{comb.level}"} | {name for name, _ in branch_convolutions(branch)}
         tensors |= {
             f"modulations.{k}": v for k, v in self.base.modulations.state_dict().items() if k.split(".")[0] in kept
@@ -206,6 +208,10 @@ class BaseTrainable:
         }
         # Half the bytes; the first steps of any training move weights further than this rounding does.
         return {k: v.to(torch.bfloat16) for k, v in tensors.items()}, card
+
+
+def _is_rgb(name: str) -> bool:
+    return ".from_rgb." in name or ".to_rgb." in name
 
 
 class Base:

@@ -177,7 +177,8 @@ def test_one_step_moves_every_identity() -> None:
 
 def test_a_modulated_person_is_an_ordinary_branch() -> None:
     torch.manual_seed(3)
-    network = BaseNetwork(TINY, ["p", "q", "r"])
+    network = BaseNetwork(TINY, ["p", "q", "r"], level=2)
+    network.comb.grow_to(3)
     with torch.no_grad():
         for parameter in network.modulations.parameters():
             parameter.normal_(0, 0.3)
