@@ -87,7 +87,11 @@ class Frame:
 
     def rgb(self) -> np.ndarray:
         """Return (H, W, 3) float32 in the plate's own space; gray is repeated, integers are scaled to [0, 1], NaN is kept."""
-        scaled = to_unit(self.pixels[..., list(self.colour_channels)])
+        places = self.colour_channels
+        first, count = places[0], len(places)
+        # A slice is a view; picking channels one by one would copy the picture first.
+        in_row = places == tuple(range(first, first + count))
+        scaled = to_unit(self.pixels[..., first : first + count] if in_row else self.pixels[..., list(places)])
         return np.repeat(scaled, 3, axis=-1) if scaled.shape[-1] == 1 else scaled
 
     def view(self) -> np.ndarray:

@@ -31,7 +31,7 @@ class SequenceWriter(ClipWriter):
                 f"{destination}: {destination.suffix} pictures can only be read; write one of {listing(WRITABLE)}."
             )
         self._store = PartialStore(
-            self.destination, like=like, job=job, settings=f"{destination.suffix.lower()} {quality} {stamp}"
+            self.destination, like=like, job=job, settings=f"{destination.suffix.lower()} {quality}"
         )
         self.done = {number for number in self._store.logged() & set(like.numbers) if self.file(number).is_file()}
 
