@@ -55,6 +55,33 @@ def test_another_job_starts_anew(make_movie, tmp_path) -> None:
         assert create_clip(tmp_path / "out.mp4", like=clip, job="first").done == set()
 
 
+def test_a_plate_rendered_anew_starts_anew(make_movie, tmp_path) -> None:
+    with open_clip(make_movie()) as clip:
+        writer = create_clip(tmp_path / "out.mp4", like=clip)
+        writer.write(clip.frame(1))
+    with open_clip(make_movie(options={"crf": "30"})) as clip:
+        assert create_clip(tmp_path / "out.mp4", like=clip).done == set()
+
+
+def test_two_writers_leave_each_others_files_alone(make_movie, tmp_path) -> None:
+    with open_clip(make_movie()) as clip:
+        first = create_clip(tmp_path / "out.mp4", like=clip)
+        busy = tmp_path / "out.mp4.partial" / f"~{os.getpid()}.00000001.mkv"
+        stale = tmp_path / "out.mp4.partial" / "~99999999.00000002.mkv"
+        busy.touch()
+        stale.touch()
+        second = create_clip(tmp_path / "out.mp4", like=clip)
+        assert busy.exists() and not stale.exists()
+        busy.unlink()
+        for number in (1, 3, 5):
+            first.write(clip.frame(number))
+        for number in (2, 4, 6):
+            second.write(clip.frame(number))
+        with create_clip(tmp_path / "out.mp4", like=clip) as last:
+            assert last.done == set(clip.numbers)
+    assert len(open_clip(tmp_path / "out.mp4")) == 6
+
+
 def test_layers_may_be_incomplete(make_picture, noise, tmp_path) -> None:
     for number in (1, 2, 3):
         make_picture(f"a.{number}.png", noise("uint8", 3))

@@ -68,6 +68,10 @@ class Clip(ABC):
             MediaError: the clip has no such frame, or it cannot be decoded.
         """
 
+    def frame_file(self, number: int) -> Path:
+        """Return the file that holds frame ``number``: the movie, or the picture."""
+        return self.source
+
     def close(self) -> None:  # noqa: B027 - most clips hold nothing
         """Let go of the files."""
 

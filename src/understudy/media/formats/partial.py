@@ -25,7 +25,7 @@ class PartialStore:
         self.folder = destination.with_name(destination.name + ".partial")
         self._log = self.folder / "done.txt"
         described = [
-            str(like.source.absolute()),
+            *_plate(like),
             like.size,
             len(like),
             like.numbers[0],
@@ -39,10 +39,23 @@ class PartialStore:
             if self.folder.is_dir() and (not marker.is_file() or marker.read_text() != key):
                 shutil.rmtree(self.folder)
             if not self.folder.is_dir():
-                self.folder.mkdir(parents=True)
-                self.put(marker, key.encode())
+                self._begin(key)
         for left in self.folder.glob("~*"):
-            left.unlink(missing_ok=True)
+            owner = left.name[1:].partition(".")[0]
+            if not (owner.isdigit() and _runs(int(owner))):
+                left.unlink(missing_ok=True)
+
+    def _begin(self, key: str) -> None:
+        """Make the folder appear with its marker in it, so that another writer never sees it without."""
+        fresh = self.folder.with_name(f"{self.folder.name}~{os.getpid()}")
+        fresh.mkdir(parents=True, exist_ok=True)
+        (fresh / "job.txt").write_text(key)
+        try:
+            fresh.rename(self.folder)
+        except OSError:
+            shutil.rmtree(fresh)
+            if not self.folder.is_dir():  # not another writer that was quicker
+                raise
 
     @contextmanager
     def temporary(self, target: Path) -> Iterator[Path]:
@@ -85,3 +98,20 @@ class PartialStore:
     def clear(self) -> None:
         """Remove the store."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _plate(like: Clip) -> list[str | int]:
+    """Tell a plate from another, and from itself rendered anew."""
+    state = like.frame_file(like.numbers[0]).stat()
+    return [str(like.source.absolute()), state.st_size, state.st_mtime_ns]
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 from understudy.errors import MediaError
@@ -77,6 +78,9 @@ class PictureClip(Clip):
                 f"{self.files[number]} changed while it was read: it is now {frame.size[0]} x {frame.size[1]}."
             )
         return frame
+
+    def frame_file(self, number: int) -> Path:
+        return self.files[number]
 
     def _survey(self, opening: PictureInfo) -> Window:
         """Read every header; return the canvas that all frames share."""
