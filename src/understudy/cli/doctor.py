@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from understudy.cli.command import Command
+from understudy.cli.show import escape
 
 _MARKS = {"ok": "[green]ok     [/]", "limited": "[yellow]limited[/]", "missing": "[red]missing[/]"}
 
@@ -19,9 +20,9 @@ def _show(report: Any) -> str:
     width = max(len(check.name) for check in report.checks)
     lines = []
     for check in report.checks:
-        lines.append(f"{_MARKS[check.state]}  {check.name:<{width}}  {check.found}")
+        lines.append(f"{_MARKS[check.state]}  {check.name:<{width}}  {escape(check.found)}")
         if check.advice:
-            lines.append(f"{'':9}{'':<{width}}  [dim]{check.advice}[/]")
+            lines.append(f"{'':9}{'':<{width}}  [dim]{escape(check.advice)}[/]")
     verdict = "Everything needed is here." if report.healthy else "Something that Understudy needs is missing."
     return "\n".join([*lines, "", f"[bold]{verdict}[/]"])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.cli.command import Command, Progress
+from understudy.cli.show import escape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,12 @@ def _new(options: NewOptions, progress: Progress) -> dict[str, Any]:
 
 
 def _show(report: Any) -> str:
-    lines = [f"[green]made[/]  {report['project']}"]
+    lines = [f"[green]made[/]  {escape(report['project'])}"]
     who = ", ".join(report["identities"])
     lines.append(
-        f"Fill in the consent of {who} in {report['cast']} before gathering."
+        f"Fill in the consent of {who} in {escape(report['cast'])} before gathering."
         if who
-        else f"Name the cast, with each one's consent, in {report['cast']} before gathering."
+        else f"Name the cast, with each one's consent, in {escape(report['cast'])} before gathering."
     )
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from understudy.cli.command import Command, Group
+from understudy.cli.show import escape
 
 
 def _list_job() -> Any:
@@ -16,19 +17,15 @@ def _list_job() -> Any:
 def _show_list(report: Any) -> str:
     lines = []
     for row in report.weights:
-        state = (
-            f"[green]at hand[/]  {row.path}"
-            if row.intact
-            else f"[red]damaged[/]  {row.path}"
-            if row.path
-            else "[dim]not here[/]"
-        )
+        state = "[dim]not here[/]"
+        if row.path:
+            state = f"{'[green]at hand[/]' if row.intact else '[red]damaged[/]'}  {escape(row.path)}"
         lines += [
-            f"[bold]{row.name}[/]  {state}",
-            f"    {row.purpose}",
-            f"    {row.licence}{'' if row.commercial else '  [yellow]not for commercial work[/]'}",
+            f"[bold]{escape(row.name)}[/]  {state}",
+            f"    {escape(row.purpose)}",
+            f"    {escape(row.licence)}{'' if row.commercial else '  [yellow]not for commercial work[/]'}",
         ]
-    return "\n".join([*lines, "", f"[dim]Looked in {', then '.join(map(str, report.folders))}[/]"])
+    return "\n".join([*lines, "", f"[dim]Looked in {escape(', then '.join(map(str, report.folders)))}[/]"])
 
 
 def _pull_job() -> Any:
@@ -48,7 +45,7 @@ COMMAND = Group(
         "pull": Command(
             sentence="Fetch models into the cache, their checksums verified.",
             job=_pull_job,
-            show=lambda report: "\n".join(f"[green]at hand[/]  {path}" for path in report.paths),
+            show=lambda report: "\n".join(f"[green]at hand[/]  {escape(path)}" for path in report.paths),
             arguments=("names",),
             example="understudy weights pull faces",
         ),
