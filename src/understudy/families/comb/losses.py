@@ -34,6 +34,9 @@ class LossSettings:
     """Of 1 - MS-SSIM."""
     l1: float = 1.0
     """Of the weighted mean absolute difference."""
+    scale_weights: tuple[float, ...] = SCALE_WEIGHTS
+    """Exponents of MS-SSIM's scales, the finest first. Those of Wang et al. were fitted to people's tolerance of damaged pictures and
+    hardly count the finest scale: a blur is cheap."""
 
 
 def gaussian_window(size: int = WINDOW, sigma: float = SIGMA) -> Tensor:
@@ -61,10 +64,12 @@ def similarity(a: Tensor, b: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
     return (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1) * contrast, contrast
 
 
-def masked_ms_ssim(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+def masked_ms_ssim(
+    a: Tensor, b: Tensor, weights: Tensor, scale_weights: Sequence[float] = SCALE_WEIGHTS
+) -> Tensor:
     """Mean over the batch of MS-SSIM inside the face; 1 for equal pictures.
 
-    As many of the five scales are used as the window fits into, their weights scaled to sum to 1. What lies outside the
+    As many of the scales are used as the window fits into, their weights scaled to sum to 1. What lies outside the
     face is set to 0 in both pictures, so that it cannot count.
 
     Args:
@@ -73,9 +78,9 @@ def masked_ms_ssim(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
     """
     window = gaussian_window().to(a.device)
     scales = 0
-    while scales < len(SCALE_WEIGHTS) and a.shape[-1] >> scales >= WINDOW:
+    while scales < len(scale_weights) and a.shape[-1] >> scales >= WINDOW:
         scales += 1
-    exponents = torch.tensor(SCALE_WEIGHTS[:scales])
+    exponents = torch.tensor(scale_weights[:scales])
     exponents = exponents / exponents.sum()
     inside = (weights > 0.25).to(a.dtype)
     a, b = a * inside, b * inside
@@ -102,14 +107,16 @@ def reconstruction_loss(
     outputs: Tensor, targets: Tensor, weights: Tensor, settings: LossSettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss and its parts; below 11 pixels, where SSIM's window does not fit, L1 alone."""
-    outputs = outputs.float()
-    l1 = weighted_l1(outputs, targets, weights)
-    total, parts = settings.l1 * l1, {"l1": l1.detach()}
-    if settings.ssim > 0 and targets.shape[-1] >= WINDOW:
-        ssim = masked_ms_ssim(outputs, targets, weights)
-        total = total + settings.ssim * (1 - ssim)
-        parts["ms_ssim"] = ssim.detach()
-    return total, parts
+    # SSIM's variances are small differences of large numbers: in bf16 nothing of them would be left.
+    with torch.autocast(outputs.device.type, enabled=False):
+        outputs = outputs.float()
+        l1 = weighted_l1(outputs, targets, weights)
+        total, parts = settings.l1 * l1, {"l1": l1.detach()}
+        if settings.ssim > 0 and targets.shape[-1] >= WINDOW:
+            ssim = masked_ms_ssim(outputs, targets, weights, settings.scale_weights)
+            total = total + settings.ssim * (1 - ssim)
+            parts["ms_ssim"] = ssim.detach()
+        return total, parts
 
 
 class CombTrainable:

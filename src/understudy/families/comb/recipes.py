@@ -14,6 +14,10 @@ NARROW = (256, 256, 192, 96, 48, 16)
 """A network for a processor, to 128²: wide where pixels are few."""
 
 
+SHARP = (0.35, 0.25, 0.2, 0.12, 0.08)
+"""Exponents of MS-SSIM's scales that make a blur dear."""
+
+
 def grown(top: int, *, each: int, last: int, batches: tuple[int, ...], fade: float) -> tuple[Stage, ...]:
     """Stages from 4² up to level ``top``; ``each`` training pictures a level, ``last`` at the finest."""
     return tuple(
@@ -30,7 +34,7 @@ def preview() -> Recipe:
         family="comb",
         preset="preview",
         network={"widths": NARROW, "latent": 256, "split_level": 1},
-        losses={"ssim": 0.5, "l1": 1.0},
+        losses={"ssim": 1.0, "l1": 1.0, "scale_weights": SHARP},
         stages=(Stage(resolution=128, pictures=24_000, batch=8, fade=0.0),),
         learning_rate=1e-3,
         rates={"encoder": 0.05, "shared": 0.05},

@@ -154,6 +154,16 @@ def test_ms_ssim_ignores_what_lies_outside_the_face() -> None:
     assert float(masked_ms_ssim(a, b, weights)) < 0.8
 
 
+def test_the_loss_is_float32_inside_autocast() -> None:
+    torch.manual_seed(0)
+    a = torch.rand(1, 3, 64, 64)
+    b, weights = (a + 0.02 * torch.randn_like(a)).clamp(0, 1), torch.ones(1, 1, 64, 64)
+    plain, _ = reconstruction_loss(a, b, weights, LossSettings())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, _ = reconstruction_loss(a, b, weights, LossSettings())
+    torch.testing.assert_close(mixed, plain)
+
+
 def test_weighted_l1_by_hand() -> None:
     a, b = torch.zeros(1, 3, 1, 2), torch.tensor([0.2, 0.8]).expand(1, 3, 1, 2)
     weights = torch.tensor([[[[3.0, 1.0]]]])
