@@ -24,13 +24,13 @@ class CompositeOptions:
     levels_from_target: int = 2
     """How many of the coarsest levels (2, 4, 8... pixels a face) keep the plate's light and colour; the paper's is
     2."""
-    colour_match: ColourMatch = "mkl"
+    colour_match: ColourMatch = "mean_std"
     """How the face gets the plate's colours: not at all, by mean and deviation, by covariance (mkl), or by
     histogram."""
     contrast: Contrast = "gcf"
     """How the face gets the plate's contrast: not at all, by Global Contrast Factor, or by deviation of luma."""
-    contrast_limits: tuple[float, float] = (0.7, 1.4)
-    """Smallest and largest gain in contrast."""
+    contrast_limits: tuple[float, float] = (0.85, 1.15)
+    """Smallest and largest gain in contrast; a soft face measures as flat, and more gain would only blacken its eyes."""
     erode: tuple[float, float, float, float] = (0.02, 0.01, 0.02, 0.02)
     """How far the outline is pulled in at left, top, right, bottom, in shares of the crop's side, -0.2 to 0.3."""
     reach: float = 0.05
