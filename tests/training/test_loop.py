@@ -51,7 +51,14 @@ class Colours(Noise):
         self.pictures = np.broadcast_to(self.pictures[:, :1, :1], self.pictures.shape)
 
 
-def make_loop(run: Path, *, stages: tuple[Stage, ...] = STAGES, minutes: float | None = None, device: str = "cpu") -> Loop:
+def make_loop(
+    run: Path,
+    *,
+    stages: tuple[Stage, ...] = STAGES,
+    minutes: float | None = None,
+    device: str = "cpu",
+    devices: int = 1,
+) -> Loop:
     torch.manual_seed(5)
     recipe = Recipe(
         family="comb",
@@ -65,7 +72,9 @@ def make_loop(run: Path, *, stages: tuple[Stage, ...] = STAGES, minutes: float |
     )
     trainable = CombTrainable(CombNetwork(SETTINGS, ["a", "b"], level=0), LossSettings(ssim=0.2))
     batches = IdentityBatches({"a": Noise(1), "b": Noise(2)}, augment=AugmentSettings(), seed=0)
-    return Loop(trainable, recipe, batches, run, LoopOptions(device=device, minutes=minutes, preview_every=1e9))
+    return Loop(
+        trainable, recipe, batches, run, LoopOptions(device=device, devices=devices, minutes=minutes, preview_every=1e9)
+    )
 
 
 def stop_after(loop: Loop, steps: int) -> None:
@@ -195,7 +204,9 @@ def test_foreign_safetensors_and_cut_checkpoints_are_sentences(tmp_path: Path) -
     save_file({"x": torch.zeros(3)}, tmp_path / "foreign.safetensors")
     with pytest.raises(CheckpointError, match="foreign weights"):
         load_checkpoint(tmp_path / "foreign.safetensors")
-    save_checkpoint(tmp_path / "m.safetensors", {"x": torch.zeros(300)}, ModelCard(family="comb", preset="p", network={}))
+    save_checkpoint(
+        tmp_path / "m.safetensors", {"x": torch.zeros(300)}, ModelCard(family="comb", preset="p", network={})
+    )
     assert load_checkpoint(tmp_path / "m.safetensors")[1].family == "comb"
     with pytest.raises(CheckpointError, match="was asked for"):
         load_checkpoint(tmp_path / "m.safetensors", family="warping")

@@ -117,6 +117,7 @@ class Loop:
         self.fabric = Fabric(
             accelerator="gpu" if device.startswith("cuda") else device.split(":")[0],
             devices=options.devices,
+            strategy="ddp" if options.devices > 1 else "auto",
             precision="bf16-mixed" if precision == "bf16" else "32-true",
         )
         self.fabric.launch()
