@@ -29,10 +29,11 @@ def _show(report: Any) -> str:
             f"[green]{escape(one.identity)}[/]  {count(one.written, 'new face')}{earlier}{gone}; {one.total} in the set"
         )
         shake = one.jitter
-        lines.append(
-            f"  shake: landmarks {shake.landmarks_before:.2f} to {shake.landmarks_after:.2f} px, "
-            f"crop {shake.crop_before:.2f} to {shake.crop_after:.2f} px"
-        )
+        if None not in (shake.landmarks_before, shake.landmarks_after, shake.crop_before, shake.crop_after):
+            lines.append(
+                f"  shake: landmarks {shake.landmarks_before:.2f} to {shake.landmarks_after:.2f} px, "
+                f"crop {shake.crop_before:.2f} to {shake.crop_after:.2f} px"
+            )
         if one.skipped:
             lines.append(f"  {count(len(one.skipped), 'frame')} left out:")
             lines += [f"  {line}" for line in reasons((frame.number, frame.reason) for frame in one.skipped)]
