@@ -16,13 +16,14 @@ COLOUR_MATCHES = get_args(ColourMatch)
 
 _BINS = 256
 _FEWEST_PIXELS = 16.0
+_IN_LAB = ("mean_shrink", "mean_std")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColourMap:
     """A fitted change of colours, all of whose parameters may be averaged over time.
 
-    ``parameters`` by ``method``: ``mean_std`` (2, 3) gain and offset in Lab; ``mkl`` (3, 4) affine map in RGB;
+    ``parameters`` by ``method``: ``mean_shrink``, ``mean_std`` (2, 3) gain and offset in Lab; ``mkl`` (3, 4) affine map in RGB;
     ``histogram`` (3, 256) output levels for 256 input levels of R, G, B over [0, 1]; ``none`` (0,).
     """
 
@@ -37,6 +38,7 @@ def fit_colours(source: np.ndarray, target: np.ndarray, mask: np.ndarray, *, met
         source, target: (H, W, 3) RGB, view space, same size; clipped to [0, 1] for the statistics.
         mask: (H, W) in [0, 1], the weight of each pixel.
         method: ``none``; ``mean_std``: mean and deviation of each Lab channel (Reinhard et al. 2001, in CIE Lab);
+            ``mean_shrink``: the same, but a deviation is never made larger;
             ``mkl``: mean and covariance of RGB by the linear Monge-Kantorovich map (Pitie and Kokaram 2007);
             ``histogram``: the whole distribution of each RGB channel.
 
@@ -50,15 +52,15 @@ def fit_colours(source: np.ndarray, target: np.ndarray, mask: np.ndarray, *, met
         raise OptionError(f"colour_match must be one of {', '.join(COLOUR_MATCHES)}; it is {method!r}.")
     if method == "none":
         return ColourMap(method=method, parameters=np.zeros(0, np.float32))
-    if method == "mean_std":
+    if method in _IN_LAB:
         source, target = _lab(source), _lab(target)
     covered = mask > 0
     weights = mask[covered].astype(np.float64)
     if weights.sum() < _FEWEST_PIXELS:
         return _identity(method)
-    ours = np.clip(source[covered], 0, 1).astype(np.float64) if method != "mean_std" else source[covered]
-    theirs = np.clip(target[covered], 0, 1).astype(np.float64) if method != "mean_std" else target[covered]
-    fit = {"mean_std": _fit_mean_std, "mkl": _fit_mkl, "histogram": _fit_histogram}[method]
+    ours = np.clip(source[covered], 0, 1).astype(np.float64) if method not in _IN_LAB else source[covered]
+    theirs = np.clip(target[covered], 0, 1).astype(np.float64) if method not in _IN_LAB else target[covered]
+    fit = {"mean_shrink": _fit_mean_shrink, "mean_std": _fit_mean_std, "mkl": _fit_mkl, "histogram": _fit_histogram}[method]
     return ColourMap(method=method, parameters=fit(ours, theirs, weights))
 
 
@@ -68,7 +70,7 @@ def apply_colours(picture: np.ndarray, colours: ColourMap) -> np.ndarray:
     picture = np.asarray(picture, np.float32)
     if colours.method == "none":
         return picture
-    if colours.method == "mean_std":
+    if colours.method in _IN_LAB:
         lab = _lab(picture)
         lab *= parameters[0].astype(np.float32)
         lab += parameters[1].astype(np.float32)
@@ -91,6 +93,7 @@ def _lab(picture: np.ndarray) -> np.ndarray:
 
 def _identity(method: str) -> ColourMap:
     parameters = {
+        "mean_shrink": np.stack([np.ones(3), np.zeros(3)]),
         "mean_std": np.stack([np.ones(3), np.zeros(3)]),
         "mkl": np.eye(3, 4),
         "histogram": np.tile(np.linspace(0, 1, _BINS), (3, 1)),
@@ -103,6 +106,11 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     mean = np.average(values, axis=0, weights=weights)
     centred = (values - mean).astype(np.float64)
     return mean, (centred * weights[:, None]).T @ centred / weights.sum()
+
+
+def _fit_mean_shrink(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    gain = np.minimum(_fit_mean_std(ours, theirs, weights)[0], 1.0)
+    return np.stack([gain, np.average(theirs, axis=0, weights=weights) - gain * np.average(ours, axis=0, weights=weights)])
 
 
 def _fit_mean_std(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from understudy.errors import OptionError
 
-ColourMatch = Literal["none", "mean_std", "mkl", "histogram"]
+ColourMatch = Literal["none", "mean_shrink", "mean_std", "mkl", "histogram"]
 Contrast = Literal["none", "gcf", "deviation"]
 
 
@@ -24,9 +24,9 @@ class CompositeOptions:
     levels_from_target: int = 2
     """How many of the coarsest levels (2, 4, 8... pixels a face) keep the plate's light and colour; the paper's is
     2."""
-    colour_match: ColourMatch = "mean_std"
-    """How the face gets the plate's colours: not at all, by mean and deviation, by covariance (mkl), or by
-    histogram."""
+    colour_match: ColourMatch = "mean_shrink"
+    """How the face gets the plate's colours: not at all, by mean and deviation without ever stretching them
+    (mean_shrink), by mean and deviation, by covariance (mkl), or by histogram. Stretching tints brows and teeth."""
     contrast: Contrast = "gcf"
     """How the face gets the plate's contrast: not at all, by Global Contrast Factor, or by deviation of luma."""
     contrast_limits: tuple[float, float] = (0.85, 1.15)

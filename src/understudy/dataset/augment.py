@@ -36,6 +36,7 @@ class AugmentSettings:
 
 
 def uniform(generator: torch.Generator, batch: int, largest: float) -> torch.Tensor:
+    """(B,) numbers between ``-largest`` and ``largest``."""
     import torch
 
     return (torch.rand(batch, generator=generator) * 2 - 1) * largest
@@ -74,6 +75,7 @@ class Light:
 
 
 def draw_light(batch: int, settings: AugmentSettings, generator: torch.Generator) -> Light:
+    """A change of light for each of ``batch`` pictures."""
     import torch
 
     exposure = uniform(generator, batch, settings.exposure)[:, None]

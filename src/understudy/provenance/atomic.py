@@ -12,7 +12,6 @@ from typing import Any
 
 from understudy.errors import storage_guard
 
-
 # What the user's shell allows new files to be; some writers make theirs readable to the owner alone.
 _MASK = os.umask(0)
 os.umask(_MASK)

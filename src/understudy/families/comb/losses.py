@@ -35,8 +35,8 @@ class LossSettings:
     l1: float = 1.0
     """Of the weighted mean absolute difference."""
     scale_weights: tuple[float, ...] = SCALE_WEIGHTS
-    """Exponents of MS-SSIM's scales, the finest first. Those of Wang et al. were fitted to people's tolerance of damaged pictures and
-    hardly count the finest scale: a blur is cheap."""
+    """Exponents of MS-SSIM's scales, the finest first. Those of Wang et al. were fitted to people's tolerance of damaged
+    pictures and hardly count the finest scale: a blur is cheap."""
 
 
 def gaussian_window(size: int = WINDOW, sigma: float = SIGMA) -> Tensor:
