@@ -180,9 +180,8 @@ def test_steady_takes_the_flicker_out():
             return SwapResult(crops=made * np.array(noise, np.float32)[:, None, None, None])
 
     def spread(steady):
-        recipe = Recipe(
-            performer=Flickering(), identity="anna", composite=CompositeOptions(contrast="none"), steady=steady
-        )
+        composite = CompositeOptions(contrast="none", colour_match="mkl")
+        recipe = Recipe(performer=Flickering(), identity="anna", composite=composite, steady=steady)
         shots = swap_frames(clip, plan_of(clip), clip.numbers, recipe, Seconds())
         return np.std([shot.grades[0].colours.parameters[0, 0] for shot in shots])
 
