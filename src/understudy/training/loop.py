@@ -128,7 +128,6 @@ class Loop:
         self.stage = -1
         self.average = AveragedWeights(half_life=recipe.ema_pictures)
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        self.module: torch.nn.Module | None = None
         self.report = RunReport(run) if self.fabric.is_global_zero else None
 
     # -- growing and resuming ---------------------------------------------------------------------------------------------
@@ -213,13 +212,12 @@ class Loop:
                     f"saved state is whole, go on from it with a lower learning rate or in float32."
                 )
             self.fabric.backward(loss)
+            trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             if self.fabric.world_size > 1:
-                for group in optimiser.param_groups:
-                    for parameter in group["params"]:
-                        gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-                        parameter.grad = self.fabric.all_reduce(gradient, reduce_op="mean")  # type: ignore[assignment]
+                for parameter in trained:
+                    gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+                    parameter.grad = self.fabric.all_reduce(gradient, reduce_op="mean")  # type: ignore[assignment]
             if self.recipe.gradient_norm > 0:
-                trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
                 torch.nn.utils.clip_grad_norm_(trained, self.recipe.gradient_norm)
             optimiser.step()
             figures[f"loss/{phase}"] = float(loss.detach())

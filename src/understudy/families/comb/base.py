@@ -1,6 +1,6 @@
 """The base model: a comb trained on many invented people giving the same performances.
 
-Hundreds of branches cannot each be trained from nothing on a processor. In the base every identity shares one branch and owns a
+A branch for everyone cannot be trained from nothing on a processor. In the base every identity shares one branch and owns a
 small modulation of it: for each of the branch's convolutions a gain per input channel, a gain per output channel and a bias,
 
     W_p = (1 + out_p) W (1 + in_p),   b_p = b + bias_p,

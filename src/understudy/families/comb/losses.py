@@ -122,11 +122,10 @@ def reconstruction_loss(
 class CombTrainable:
     """A comb network as the training loop sees it (see ``understudy.family.Trainable``)."""
 
-    def __init__(self, network: CombNetwork, losses: LossSettings, identities: Sequence[str] | None = None) -> None:
+    def __init__(self, network: CombNetwork, losses: LossSettings) -> None:
         self.network: nn.Module = network
         self.comb = network
         self.losses = losses
-        self.trained = list(identities or network.identities)
 
     def phases(self) -> Sequence[Phase]:
         return (Phase(name="reconstruct"),)
