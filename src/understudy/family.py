@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from understudy.dataset.augment import AugmentSettings
+from understudy.errors import InternalError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,8 @@ class Recipe:
     losses: Mapping[str, Any] = field(default_factory=dict)
     """The family's own loss settings."""
     stages: tuple[Stage, ...]
+    optimiser: str = "adam"
+    """``adam``, or ``muon``: more from every picture, for a third more time a step on a processor."""
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -88,7 +91,54 @@ class SwapResult:
     mattes: np.ndarray | None = None
     """(B, size, size) float32 in [0, 1]: where the family itself says its face is; None leaves it to the landmarks."""
     motion: np.ndarray | None = None
-    """(B, size, size, 2) float32 normalised displacement, for families that move pixels."""
+    """(B, size, size, 2) float32, x then y, for families that move pixels: the result at p shows what the input showed at
+    p + motion(p); the crop's side is 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive:
+    """What a still is asked to do, one row a frame; a family reads what it understands (``Animator.signals``)."""
+
+    strength: np.ndarray
+    """(B,) float32: share of the change to apply; 0 gives the still, 1 the whole of it."""
+    units: np.ndarray | None = None
+    """(B, 17) float32 target action units, OpenFace's intensities 0 to 5 in the order of ``ActionUnit``."""
+    still_units: np.ndarray | None = None
+    """(17,) float32 action units of the still itself."""
+    expression: str | None = None
+    """One of ``Animator.expressions``."""
+    landmarks: np.ndarray | None = None
+    """(B, 478, 3) float32 target mesh in the crop's unit square."""
+    still_landmarks: np.ndarray | None = None
+    """(478, 3) float32 mesh of the still in the crop's unit square."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateResult:
+    """What a family returns for a still and B rows of a drive."""
+
+    crops: np.ndarray
+    """(B, size, size, 3) float32, RGB in [0, 1], view colour space."""
+    motion: np.ndarray | None = None
+    """(B, size, size, 2) float32 as in :class:`SwapResult`; with it, residual warping carries the result to any size."""
+    mattes: np.ndarray | None = None
+    """(B, size, size) float32 in [0, 1]: where the still was changed at all."""
+
+
+class Animator(Protocol):
+    """A checkpoint, ready to animate stills."""
+
+    size: int
+    signals: frozenset[str]
+    """Which of ``units``, ``expression`` and ``landmarks`` it can be driven by."""
+    expressions: tuple[str, ...]
+    """The expressions it knows by name; empty without ``expression`` among its signals."""
+    oval_share: float
+    """Height of the face, chin to forehead, as share of the side of the crop that it wants (``canonical_transform``)."""
+
+    def animate(self, still: np.ndarray, drive: Drive) -> AnimateResult:
+        """(size, size, 3) float32 RGB in [0, 1] -> the same face, one result for every row of ``drive``."""
+        ...
 
 
 class Performer(Protocol):
@@ -143,6 +193,11 @@ class Trainable(Protocol):
         ...
 
 
+def _not_done(*_: object, **__: object) -> NoReturn:
+    """Stands where a family does not do a task; whoever calls it did not look at ``Family.tasks``."""
+    raise InternalError("this family does not do that task.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One published system. Creating it loads no torch; the callables do when they are called."""
@@ -156,8 +211,14 @@ class Family:
     """``recipe(preset, identities=2)``: the whole training settings of a preset."""
     trainable: Callable[..., Trainable]
     """``trainable(recipe, identities, face_pictures)``: a network ready to train, started as the recipe says."""
-    performer: Callable[..., Performer]
-    """``performer(checkpoint, device=...)``: a checkpoint ready to perform."""
+    performer: Callable[..., Performer] = _not_done
+    """``performer(checkpoint, device=...)``: a checkpoint ready to swap."""
+    animator: Callable[..., Animator] = _not_done
+    """``animator(checkpoint, device=...)``: a checkpoint ready to animate."""
+    default_weights: Path | None = None
+    """The checkpoint that comes with the package, for families that perform without training; None where there is none."""
+    labelled: bool = False
+    """It learns from labelled pictures of many people (``understudy train --data``), not from a cast's face sets."""
 
 
 def checkpoint_path(run: Path) -> Path:

@@ -60,7 +60,9 @@ def fit_colours(source: np.ndarray, target: np.ndarray, mask: np.ndarray, *, met
         return _identity(method)
     ours = np.clip(source[covered], 0, 1).astype(np.float64) if method not in _IN_LAB else source[covered]
     theirs = np.clip(target[covered], 0, 1).astype(np.float64) if method not in _IN_LAB else target[covered]
-    fit = {"mean_shrink": _fit_mean_shrink, "mean_std": _fit_mean_std, "mkl": _fit_mkl, "histogram": _fit_histogram}[method]
+    fit = {"mean_shrink": _fit_mean_shrink, "mean_std": _fit_mean_std, "mkl": _fit_mkl, "histogram": _fit_histogram}[
+        method
+    ]
     return ColourMap(method=method, parameters=fit(ours, theirs, weights))
 
 
@@ -110,7 +112,9 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _fit_mean_shrink(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     gain = np.minimum(_fit_mean_std(ours, theirs, weights)[0], 1.0)
-    return np.stack([gain, np.average(theirs, axis=0, weights=weights) - gain * np.average(ours, axis=0, weights=weights)])
+    return np.stack(
+        [gain, np.average(theirs, axis=0, weights=weights) - gain * np.average(ours, axis=0, weights=weights)]
+    )
 
 
 def _fit_mean_std(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray) -> np.ndarray:

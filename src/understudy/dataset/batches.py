@@ -6,8 +6,8 @@ come, whatever the number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -35,6 +35,15 @@ class Portion:
     """(B, 3, s, s): what it should answer."""
     weights: torch.Tensor
     """(B, 1, s, s): 0 outside the face, 1 inside, more at eyes and mouth."""
+    signals: torch.Tensor | None = None
+    """(B, c): what drives the face in ``inputs``; action units as fifths of OpenFace's 0 to 5, or one-hot expressions."""
+    target_signals: torch.Tensor | None = None
+    """(B, c): what drives the face in ``targets``."""
+
+    def moved(self, place: Callable[[torch.Tensor], torch.Tensor]) -> Portion:
+        """The same with every tensor put through ``place``."""
+        tensors = {name: value for name, value in vars(self).items() if name != "identity" and value is not None}
+        return replace(self, **{name: place(value) for name, value in tensors.items()})
 
 
 class Pictures(Protocol):

@@ -203,11 +203,12 @@ def pose_of(rotation: np.ndarray) -> Pose:
     )
 
 
-def canonical_transform(face: Face | np.ndarray) -> CropTransform:
+def canonical_transform(face: Face | np.ndarray, *, oval_share: float = OVAL_SHARE) -> CropTransform:
     """The canonical crop of a face: a neutral face is 0.68 of its side high and centred at (0.5, 0.52), upright.
 
     Args:
         face: a face, or its landmarks (478, 3) in plate pixels.
+        oval_share: another height of that face as share of the side; smaller shows more of the head.
 
     Raises:
         FaceError: the landmarks cannot be aligned.
@@ -216,7 +217,7 @@ def canonical_transform(face: Face | np.ndarray) -> CropTransform:
     # The in-plane turn that brings the fitted mesh closest to upright.
     turn = fit.rotation
     angle = math.atan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1])
-    side = fit.scale / OVAL_SHARE
+    side = fit.scale / oval_share
     offset_x, offset_y = (0.5 - OVAL_CENTRE[0]) * side, (0.5 - OVAL_CENTRE[1]) * side
     cosine, sine = math.cos(angle), math.sin(angle)
     x = float(fit.shift[0]) + cosine * offset_x - sine * offset_y

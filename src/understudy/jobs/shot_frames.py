@@ -102,9 +102,7 @@ class _Pending:
     works: list[_Work] = field(default_factory=list)
 
 
-def swap_frames(
-    clip: Clip, plan: Plan, todo: Iterable[int], recipe: Recipe, seconds: Seconds
-) -> Iterator[ShotFrame]:
+def swap_frames(clip: Clip, plan: Plan, todo: Iterable[int], recipe: Recipe, seconds: Seconds) -> Iterator[ShotFrame]:
     """Make the frames ``todo``, in order.
 
     Args:
@@ -194,9 +192,7 @@ def _performed(
             transform = _shifted(found.transform, window)
             crop = np.clip(transform.to_crop(_view(frame, window), recipe.performer.size), 0.0, 1.0)
             landmarks = found.face.landmarks - np.array([x0, y0, 0], np.float32)
-            pending.works.append(
-                _Work(found=found, window=window, transform=transform, landmarks=landmarks, crop=crop)
-            )
+            pending.works.append(_Work(found=found, window=window, transform=transform, landmarks=landmarks, crop=crop))
         waiting.append(pending)
         if sum(len(one.works) for one in waiting) >= BATCH or len(waiting) >= _WAITING:
             _generate(waiting, recipe, seconds)

@@ -54,8 +54,15 @@ def sheet_numbers(plan: Plan, numbers: Sequence[int]) -> list[int]:
 
 
 def write_shot_sheet(
-    path: Path, *, plate: Clip, result: Clip, result_number, plan: Plan, numbers: Sequence[int], performer, identity:
-        str
+    path: Path,
+    *,
+    plate: Clip,
+    result: Clip,
+    result_number,
+    plan: Plan,
+    numbers: Sequence[int],
+    performer,
+    identity: str,
 ) -> Path:
     """Draw the sheet of a finished shot.
 
@@ -108,6 +115,4 @@ def _colour(like: Path) -> ColourSpace:
 
 
 def _picture(frame: Frame, pixels: np.ndarray, channels: tuple[str, ...], like: Path) -> Frame:
-    return replace(
-        frame, pixels=pixels, channels=channels, colour=_colour(like), path=None, header={}, original=None
-    )
+    return replace(frame, pixels=pixels, channels=channels, colour=_colour(like), path=None, header={}, original=None)

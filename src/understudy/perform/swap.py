@@ -112,6 +112,4 @@ def _perform(crops: list[np.ndarray], performer: Performer, identity: str) -> li
     if not np.isfinite(generated).all():
         raise InternalError("the family returned NaN or infinite pixels.")
     mattes = [None] * len(crops) if result.mattes is None else list(np.asarray(result.mattes, np.float32))
-    return [
-        SwappedFace(crop=crop, matte=matte) for crop, matte in zip(np.clip(generated, 0, 1), mattes, strict=True)
-    ]
+    return [SwappedFace(crop=crop, matte=matte) for crop, matte in zip(np.clip(generated, 0, 1), mattes, strict=True)]

@@ -24,10 +24,12 @@ from understudy.family import Recipe, Trainable
 from understudy.tensors import choose_device, fast_precision
 from understudy.training.average import AveragedWeights
 from understudy.training.growing import Position, position_at
+from understudy.training.optimisers import make_optimisers
 from understudy.training.report import RunReport
 from understudy.training.resume import flatten_optimiser, load_state, restore_optimiser, save_state
 
 STATE = "state.safetensors"
+_LAYOUTS = {4: torch.channels_last}
 
 
 class Batches(Protocol):
@@ -91,21 +93,6 @@ class StopFlag:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-
-
-def make_optimisers(trainable: Trainable, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:
-    """One Adam for each phase; group rates from the recipe."""
-    optimisers = {}
-    for phase in (phase.name for phase in trainable.phases()):
-        groups = [
-            {"params": list(parameters), "lr": recipe.learning_rate * recipe.rates.get(name, 1.0), "name": name}
-            for name, parameters in trainable.parameter_groups(phase).items()
-            if recipe.rates.get(name, 1.0) > 0 and len(parameters)
-        ]
-        for group in groups:
-            group["initial_lr"] = group["lr"]
-        optimisers[phase] = torch.optim.Adam(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
-    return optimisers
 
 
 class Loop:
@@ -326,10 +313,5 @@ class Loop:
         return float(told) > 0  # type: ignore[arg-type]
 
     def _to_device(self, portion: Portion) -> Portion:
-        place = lambda x: x.to(self.fabric.device, memory_format=torch.channels_last)  # noqa: E731
-        return Portion(
-            identity=portion.identity,
-            inputs=place(portion.inputs),
-            targets=place(portion.targets),
-            weights=place(portion.weights),
-        )
+        device = self.fabric.device
+        return portion.moved(lambda x: x.to(device, memory_format=_LAYOUTS.get(x.ndim, torch.preserve_format)))

@@ -64,9 +64,7 @@ def similarity(a: Tensor, b: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
     return (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1) * contrast, contrast
 
 
-def masked_ms_ssim(
-    a: Tensor, b: Tensor, weights: Tensor, scale_weights: Sequence[float] = SCALE_WEIGHTS
-) -> Tensor:
+def masked_ms_ssim(a: Tensor, b: Tensor, weights: Tensor, scale_weights: Sequence[float] = SCALE_WEIGHTS) -> Tensor:
     """Mean over the batch of MS-SSIM inside the face; 1 for equal pictures.
 
     As many of the scales are used as the window fits into, their weights scaled to sum to 1. What lies outside the

@@ -182,7 +182,9 @@ def test_one_step_moves_every_identity() -> None:
     loss, _ = trainable.loss("reconstruct", [portion("a"), portion("b", seed=1)], 1.0)
     loss.backward()
     gradients = {name: p.grad for name, p in trainable.network.named_parameters()}
-    assert all(g is not None and g.abs().sum() > 0 for n, g in gradients.items() if "weight" in n), "a part learns nothing"
+    assert all(g is not None and g.abs().sum() > 0 for n, g in gradients.items() if "weight" in n), (
+        "a part learns nothing"
+    )
 
 
 def test_a_modulated_person_is_an_ordinary_branch() -> None:
@@ -220,7 +222,9 @@ def test_a_newcomer_starts_from_who_looks_most_alike() -> None:
     order = base.fit_branch(comb, "new", picture, weights)
     with torch.no_grad():
         losses = {
-            name: float(reconstruction_loss(network(picture, torch.tensor([i, i])), picture, weights, LossSettings())[0])
+            name: float(
+                reconstruction_loss(network(picture, torch.tensor([i, i])), picture, weights, LossSettings())[0]
+            )
             for i, name in enumerate(network.people)
         }
         chosen = comb([picture], ["new"])[0]
