@@ -1,0 +1,212 @@
+"""Action units: what a face does, as the 17 intensities of OpenFace, 0 to 5.
+
+A unit is the trace of a muscle or two (Ekman and Friesen's facial action coding system). Left and right are one unit
+here, as in OpenFace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from fractions import Fraction
+
+import numpy as np
+
+from understudy.errors import OptionError
+
+
+class ActionUnit(IntEnum):
+    """The 17 units, in the order in which every array of them stands; ``title`` says what each does."""
+
+    AU01 = 0
+    AU02 = 1
+    AU04 = 2
+    AU05 = 3
+    AU06 = 4
+    AU07 = 5
+    AU09 = 6
+    AU10 = 7
+    AU12 = 8
+    AU14 = 9
+    AU15 = 10
+    AU17 = 11
+    AU20 = 12
+    AU23 = 13
+    AU25 = 14
+    AU26 = 15
+    AU45 = 16
+
+    @property
+    def title(self) -> str:
+        """What the unit does, in a word or two."""
+        return _TITLES[self]
+
+
+COUNT = len(ActionUnit)
+HIGHEST = 5.0
+"""The top of OpenFace's scale; 0 is a unit at rest, 1 a trace."""
+
+_TITLES = (
+    *("inner brow raiser", "outer brow raiser", "brow lowerer", "upper lid raiser", "cheek raiser", "lid tightener"),
+    *("nose wrinkler", "upper lip raiser", "lip corner puller", "dimpler", "lip corner depressor", "chin raiser"),
+    *("lip stretcher", "lip tightener", "lips part", "jaw drop", "blink"),
+)
+
+_U = ActionUnit
+# After the emotional prototypes of Ekman and Friesen (EMFACS); strengths as they look natural on a moving face.
+_PRESETS: dict[str, dict[ActionUnit, float]] = {
+    "neutral": {},
+    "smile": {_U.AU06: 2.5, _U.AU12: 4.0, _U.AU25: 2.0},
+    "laugh": {_U.AU06: 4.0, _U.AU07: 1.5, _U.AU12: 5.0, _U.AU25: 4.0, _U.AU26: 2.5},
+    "sad": {_U.AU01: 4.0, _U.AU04: 2.0, _U.AU15: 3.5, _U.AU17: 2.0},
+    "angry": {_U.AU04: 4.5, _U.AU05: 1.0, _U.AU07: 3.0, _U.AU17: 1.0, _U.AU23: 3.5},
+    "surprised": {_U.AU01: 4.0, _U.AU02: 4.0, _U.AU05: 3.0, _U.AU25: 3.0, _U.AU26: 3.5},
+    "disgusted": {_U.AU04: 1.5, _U.AU09: 4.0, _U.AU10: 3.0, _U.AU15: 1.5, _U.AU17: 1.5},
+    "afraid": {_U.AU01: 3.5, _U.AU02: 2.0, _U.AU04: 2.0, _U.AU05: 4.0, _U.AU20: 3.5, _U.AU25: 2.0, _U.AU26: 1.5},
+    "contempt": {_U.AU12: 1.0, _U.AU14: 3.5},
+    "talk": {_U.AU25: 3.0, _U.AU26: 2.0},
+    "blink": {_U.AU45: 5.0},
+}
+
+
+def _row(units: dict[ActionUnit, float]) -> np.ndarray:
+    row = np.zeros(COUNT, np.float32)
+    for unit, intensity in units.items():
+        row[unit] = intensity
+    row.setflags(write=False)
+    return row
+
+
+EXPRESSIONS: dict[str, np.ndarray] = {name: _row(units) for name, units in _PRESETS.items()}
+"""Named expressions as units (17,) float32, 0 to 5. All are symmetric; contempt, one-sided in life, is so only here."""
+
+
+def expression(name: str, strength: float = 1.0) -> np.ndarray:
+    """The units (17,) float32, 0 to 5, of a named expression.
+
+    Args:
+        name: one of :data:`EXPRESSIONS`.
+        strength: 0 is neutral, 1 the preset; up to 2 exaggerates, and what would pass 5 stays at 5.
+
+    Raises:
+        OptionError: no such expression, or a strength outside 0 to 2.
+    """
+    if name not in EXPRESSIONS:
+        raise OptionError(f"There is no expression {name!r}; take one of {', '.join(EXPRESSIONS)}.")
+    if not 0.0 <= strength <= 2.0:
+        raise OptionError(f"An expression's strength lies between 0 and 2, 1 is usual; it is {strength:g}.")
+    return np.minimum(EXPRESSIONS[name] * np.float32(strength), np.float32(HIGHEST))
+
+
+def neutral_of(units: np.ndarray, *, missing: np.ndarray | None = None, share: float = 0.1) -> np.ndarray:
+    """What a performer's face reads at rest: a low percentile of every unit over a clip.
+
+    Args:
+        units: (N, 17), 0 to 5.
+        missing: (N,) bool, frames that do not count.
+        share: 0 to 1, how many of the frames lie below; a tenth is neither the lowest nor spoilt by a long smile.
+
+    Returns:
+        (17,) float32. Whoever smiles through all of a clip smiles at rest, as far as this can tell: give a frame instead.
+
+    Raises:
+        OptionError: no frame counts.
+    """
+    counted = np.asarray(units, np.float32).reshape(-1, COUNT)
+    if missing is not None:
+        counted = counted[~np.asarray(missing, bool)]
+    if not len(counted):
+        raise OptionError("A neutral face needs at least one frame with a face.")
+    return np.quantile(counted, share, axis=0).astype(np.float32)
+
+
+def relative(units: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """Units as the change from a neutral face: 0 at the neutral, and 5 still at 5.
+
+    Faces at rest differ (narrow eyes read as half a blink, a heavy brow as a frown); what is left is what the performer
+    does with them. Below the neutral counts as at rest.
+
+    Args:
+        units: (..., 17), 0 to 5.
+        neutral: (17,), 0 to 5, what the same person reads at rest.
+
+    Returns:
+        (..., 17) float32, 0 to 5.
+    """
+    # Above 3 a "neutral" is no face at rest; dividing by the little that is left would only magnify shake.
+    rest = np.clip(np.asarray(neutral, np.float32), 0.0, 3.0)
+    change = (np.asarray(units, np.float32) - rest) * (HIGHEST / (HIGHEST - rest))
+    return np.clip(change, 0.0, HIGHEST).astype(np.float32)
+
+
+def smooth(
+    units: np.ndarray,
+    rate: Fraction | float,
+    *,
+    seconds: float = 0.12,
+    missing: np.ndarray | None = None,
+) -> np.ndarray:
+    """Units over time with less shake and no lag.
+
+    Every value is replaced by that of a parabola through its neighbours on both sides, so a peak stays where it is and
+    nearly as high. Blinks, which last a tenth of a second, get half the reach.
+
+    Args:
+        units: (N, 17), 0 to 5, successive frames.
+        rate: frames a second.
+        seconds: how far to either side neighbours have a say; below two frames nothing is changed, 0 leaves all as is.
+        missing: (N,) bool, frames whose units were not measured; they have no say.
+
+    Returns:
+        (N, 17) float32, 0 to 5.
+
+    Raises:
+        OptionError: a rate or reach that is negative or not a number.
+    """
+    rows = np.asarray(units, np.float64).reshape(-1, COUNT)
+    if not (float(rate) > 0 and seconds >= 0):
+        raise OptionError(f"Smoothing needs a rate above 0 and a reach of 0 or more; they are {rate} and {seconds}.")
+    say = np.ones(len(rows)) if missing is None else (~np.asarray(missing, bool)).astype(np.float64)
+    result = _parabolas(rows, seconds * float(rate), say)
+    result[:, ActionUnit.AU45] = _parabolas(rows[:, [ActionUnit.AU45]], seconds * float(rate) / 2, say)[:, 0]
+    return np.clip(result, 0.0, HIGHEST).astype(np.float32)
+
+
+def units_of_weights(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The units (..., 17) float32, 0 to 5, of an animated head's named weights (..., W), 0 to 1.
+
+    Names begin with ``AU`` and two digits. Several weights of one unit add up (a closed and a toothy smile), but for
+    left and right, of which the mean counts. AU24, the lips' press, stands for AU23, which such heads lack; AU26 brings
+    AU25 with it, since a jaw does not drop behind closed lips. Weights of units that are not among the 17 are left out,
+    and a unit without a weight is 0.
+    """
+    values = np.asarray(weights, np.float64)
+    result = np.zeros((*values.shape[:-1], COUNT))
+    for place, name in enumerate(names):
+        number = "AU23" if name.startswith("AU24") else name[:4]
+        if number in ActionUnit.__members__:
+            share = 0.5 if name.endswith(("_left", "_right")) else 1.0
+            result[..., ActionUnit[number]] += share * values[..., place]
+    parted, dropped = result[..., ActionUnit.AU25], result[..., ActionUnit.AU26]
+    result[..., ActionUnit.AU25] = np.maximum(parted, dropped)
+    return (np.clip(result, 0.0, 1.0) * HIGHEST).astype(np.float32)
+
+
+def _parabolas(rows: np.ndarray, reach: float, say: np.ndarray) -> np.ndarray:
+    """(N, C) values at every row of parabolas through rows up to ``reach`` away, nearer ones counting more."""
+    half = int(np.floor(reach))
+    if half < 2 or len(rows) < 3:
+        return rows.copy()
+    offsets = np.arange(-half, half + 1)
+    places = np.arange(len(rows))[:, None] + offsets
+    inside = (places >= 0) & (places < len(rows))
+    places = np.clip(places, 0, len(rows) - 1)
+    near = (1.0 - np.abs(offsets / (reach + 1.0)) ** 3) ** 3
+    weights = near * inside * say[places]
+    basis = np.stack([np.ones(len(offsets)), offsets / reach, (offsets / reach) ** 2], axis=1)
+    normal = np.einsum("nw,wi,wj->nij", weights, basis, basis)
+    # Where few neighbours have a say, the curvature and then the slope go to zero rather than wild.
+    normal += np.diag([1e-12, 1e-4, 1e-3])
+    right = np.einsum("nw,wi,nwc->nic", weights, basis, rows[places])
+    fitted = np.linalg.solve(normal, right)[:, 0]
+    return np.where(weights.sum(axis=1)[:, None] > 0, fitted, rows)
