@@ -1,0 +1,70 @@
+"""How a warping network's training begins: from nothing, from the packaged weights, or from an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from understudy.checkpoint import load_checkpoint
+from understudy.errors import CheckpointError, OptionError
+from understudy.families.warping.losses import LossSettings
+from understudy.families.warping.network import Generator, WarpingNetwork, WarpingSettings
+from understudy.families.warping.phases import WarpingTrainable
+from understudy.family import Recipe
+
+PACKAGED = Path(__file__).with_name("warping_128.safetensors")
+
+
+def settings_of(network: Mapping[str, Any]) -> WarpingSettings:
+    """Network settings from a recipe or a card, where lists stand for tuples.
+
+    Raises:
+        OptionError: a setting is not known or out of its range.
+    """
+    try:
+        return WarpingSettings(**{**network, "expressions": tuple(network.get("expressions", ()))})
+    except TypeError as error:
+        raise OptionError(
+            f"warping: the network's settings {dict(network)} are not this family's ({error}); use a preset."
+        ) from None
+
+
+def load_generator(path: Path | str) -> Generator:
+    """The generator of a checkpoint, with its weights.
+
+    Raises:
+        CheckpointError: not a warping network's weights.
+    """
+    tensors, card = load_checkpoint(path, family="warping")
+    generator = Generator(settings_of(card.network["settings"]))
+    try:
+        generator.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not hold the network its card describes: {error}") from error
+    return generator
+
+
+def start(recipe: Recipe) -> WarpingTrainable:
+    """A network ready to train, started as the recipe says: ``base`` is the packaged network.
+
+    Raises:
+        CheckpointError: the weights to start from do not fit the recipe.
+    """
+    torch.manual_seed(recipe.seed)
+    settings = settings_of(recipe.network)
+    network = WarpingNetwork(settings)
+    if recipe.start is not None:
+        path = PACKAGED if recipe.start == "base" else Path(recipe.start)
+        earlier = load_generator(path)
+        try:
+            network.generator.load_state_dict(earlier.state_dict())
+        except RuntimeError:
+            raise CheckpointError(
+                f"{path} has width {earlier.settings.width} and {earlier.settings.signals} signals, and the preset "
+                f"{recipe.preset} wants {settings.width} and {settings.signals}; use the preset it was trained with, or leave "
+                f"--from out."
+            ) from None
+    return WarpingTrainable(network, LossSettings(**recipe.losses), seed=recipe.seed)
