@@ -121,7 +121,7 @@ def test_an_animated_heads_weights_become_units():
     assert units.shape == (2, COUNT)
     np.testing.assert_allclose(units[:, ActionUnit.AU12], (2.5, 5.0), rtol=1e-6)
     np.testing.assert_allclose(units[:, ActionUnit.AU45], (2.5, 5.0), rtol=1e-6)
-    np.testing.assert_allclose(
-        units[0, [ActionUnit.AU23, ActionUnit.AU25, ActionUnit.AU26]], (2.0, 3.0, 3.0), rtol=1e-6
-    )
+    np.testing.assert_allclose(units[0, [ActionUnit.AU23, ActionUnit.AU26]], (2.0, 3.0), rtol=1e-6)
+    # Both the jaw and the grin part the lips.
+    np.testing.assert_allclose(units[:, ActionUnit.AU25], (5.0, 5 * 0.45 * 0.9), rtol=1e-6)
     assert units[:, [ActionUnit.AU14, ActionUnit.AU01]].max() == 0

@@ -52,6 +52,17 @@ _TITLES = (
     *("lip stretcher", "lip tightener", "lips part", "jaw drop", "blink"),
 )
 
+# How far an actor's weight of 1 parts the lips, in fifths of the distance of the outer eye corners: least squares over
+# the rendered actors' exact landmarks. 1, the top of AU25, is about 18 mm.
+_PARTS_LIPS = {
+    "AU10_upper_lip_raise": 0.25,
+    "AU12_grin_teeth": 0.45,
+    "AU16_lower_lip_down": 0.6,
+    "AU22_funnel": 0.6,
+    "AU25_part": 0.1,
+    "AU26_jaw_open": 1.9,
+}
+
 _U = ActionUnit
 # After the emotional prototypes of Ekman and Friesen (EMFACS); strengths as they look natural on a moving face.
 _PRESETS: dict[str, dict[ActionUnit, float]] = {
@@ -176,19 +187,18 @@ def units_of_weights(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """The units (..., 17) float32, 0 to 5, of an animated head's named weights (..., W), 0 to 1.
 
     Names begin with ``AU`` and two digits. Several weights of one unit add up (a closed and a toothy smile), but for
-    left and right, of which the mean counts. AU24, the lips' press, stands for AU23, which such heads lack; AU26 brings
-    AU25 with it, since a jaw does not drop behind closed lips. Weights of units that are not among the 17 are left out,
-    and a unit without a weight is 0.
+    left and right, of which the mean counts. AU24, the lips' press, stands for AU23, which such heads lack. AU25 is how
+    far the lips are apart, whatever parts them: its own weight, the jaw, raised, lowered or funnelled lips. Weights of
+    units that are not among the 17 are left out otherwise, and a unit without a weight is 0.
     """
     values = np.asarray(weights, np.float64)
     result = np.zeros((*values.shape[:-1], COUNT))
     for place, name in enumerate(names):
         number = "AU23" if name.startswith("AU24") else name[:4]
-        if number in ActionUnit.__members__:
+        if number in ActionUnit.__members__ and number != "AU25":
             share = 0.5 if name.endswith(("_left", "_right")) else 1.0
             result[..., ActionUnit[number]] += share * values[..., place]
-    parted, dropped = result[..., ActionUnit.AU25], result[..., ActionUnit.AU26]
-    result[..., ActionUnit.AU25] = np.maximum(parted, dropped)
+        result[..., ActionUnit.AU25] += _PARTS_LIPS.get(name, 0.0) * values[..., place]
     return (np.clip(result, 0.0, 1.0) * HIGHEST).astype(np.float32)
 
 
