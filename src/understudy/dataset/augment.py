@@ -33,6 +33,12 @@ class AugmentSettings:
     """Gain of a ramp of random direction across the picture, as a power of e from its middle to its edge."""
     noise: float = 0.01
     """Standard deviation of noise on the input only."""
+    contrast: float = 0.0
+    """Share by which the distance from the picture's mean grey grows or shrinks."""
+    saturation: float = 0.0
+    """Share by which the distance from grey grows or shrinks."""
+    hue: float = 0.0
+    """Share of the colour circle."""
 
 
 def uniform(generator: torch.Generator, batch: int, largest: float) -> torch.Tensor:
@@ -53,15 +59,18 @@ def draw_moves(batch: int, settings: AugmentSettings, generator: torch.Generator
     return torch.stack([torch.stack([cosine, -sine, move_x], 1), torch.stack([sine, cosine, move_y], 1)], 1)
 
 
-def move(pictures: torch.Tensor, moves: torch.Tensor, size: int) -> torch.Tensor:
-    """(B, C, h, w) sampled at (B, 2, 3) ``moves`` to (B, C, size, size); the border is repeated. align_corners=False."""
+def move(pictures: torch.Tensor, moves: torch.Tensor, size: int, *, border: str = "border") -> torch.Tensor:
+    """(B, C, h, w) sampled at (B, 2, 3) ``moves`` to (B, C, size, size). align_corners=False.
+
+    Outside lies the last row repeated (``border``) or the picture mirrored (``reflection``).
+    """
     from torch.nn import functional
 
     # Bilinear sampling averages areas up to a halving; beyond that more samples are taken and averaged.
     factor = max(1, pictures.shape[-1] // (2 * size))
     shape = [len(pictures), pictures.shape[1], size * factor, size * factor]
     grid = functional.affine_grid(moves, shape, align_corners=False)
-    moved = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode=border, align_corners=False)
     return functional.avg_pool2d(moved, factor) if factor > 1 else moved
 
 
@@ -96,3 +105,41 @@ def relight(pictures: torch.Tensor, light: Light) -> torch.Tensor:
     ramp = light.ramp[:, 0, None, None] * axis[None, None, :] + light.ramp[:, 1, None, None] * axis[None, :, None]
     lit = pictures.clamp(1e-4, 1.0).pow(light.exponents) * light.gains * torch.exp(ramp)[:, None]
     return lit.clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jitter:
+    """A drawn change of colours: factors (B, 1, 1, 1) on contrast and saturation, (B,) turns of the colour circle."""
+
+    contrast: torch.Tensor
+    saturation: torch.Tensor
+    hue: torch.Tensor
+
+
+def draw_jitter(batch: int, settings: AugmentSettings, generator: torch.Generator) -> Jitter:
+    """A change of colours for each of ``batch`` pictures."""
+    contrast, saturation = (1 + uniform(generator, batch, most) for most in (settings.contrast, settings.saturation))
+    return Jitter(
+        contrast=contrast[:, None, None, None],
+        saturation=saturation[:, None, None, None],
+        hue=uniform(generator, batch, settings.hue),
+    )
+
+
+def jitter(pictures: torch.Tensor, change: Jitter) -> torch.Tensor:
+    """(B, 3, s, s) in [0, 1] -> the same with other contrast, saturation and hue, clipped to [0, 1].
+
+    The hue turns about the grey axis of RGB, which leaves the sum of the channels; greys are the channels' mean.
+    """
+    import torch
+
+    grey = pictures.mean(1, keepdim=True)
+    middle = grey.mean((2, 3), keepdim=True)
+    coloured = (grey - middle) * change.contrast + middle + (pictures - grey) * change.contrast * change.saturation
+    angle = change.hue * (2 * math.pi)
+    along, across = torch.cos(angle), torch.sin(angle) / math.sqrt(3)
+    rest = (1 - along) / 3
+    # Rodrigues' turn about (1, 1, 1): every row is the one before, moved on by a channel.
+    row = torch.stack([along + rest, rest - across, rest + across], 1)
+    turn = torch.stack([row, row.roll(1, 1), row.roll(2, 1)], 1)
+    return torch.einsum("bij,bjhw->bihw", turn, coloured).clamp(0.0, 1.0)
