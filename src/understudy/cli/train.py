@@ -44,6 +44,7 @@ COMMAND = Command(
     arguments=("family",),
     flags={"identities": ("--identity",)},
     hidden=(),
-    example="understudy train comb --preset preview --minutes 30",
+    example="understudy train comb --preset preview --minutes 30\n\n"
+    "understudy train warping --data faces --layout folder --consent consent.toml --minutes 60",
     again="Everything is saved; give the same command again to go on.",
 )

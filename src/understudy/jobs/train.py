@@ -65,6 +65,17 @@ class TrainOptions:
         default=None,
         metadata={"help": "Folder of many people's paired performances; trains a base model (preset base)."},
     )
+    data: Path | None = field(
+        default=None,
+        metadata={"help": "Folder of labelled pictures, for families that learn from those (docs/train.md)."},
+    )
+    layout: str = field(
+        default="folder",
+        metadata={"help": "How --data is laid out: folder (crops and units.csv), celeba, emotionnet or rafd."},
+    )
+    without: tuple[str, ...] = field(
+        default=(), metadata={"help": "Leave this term of the loss out; repeat it for several (for ablations)."}
+    )
 
     def __post_init__(self) -> None:
         if self.minutes is not None and self.minutes <= 0:
@@ -115,10 +126,17 @@ def make_recipe(options: TrainOptions, project: Project | None) -> Recipe:
     network = dict(recipe.network)
     if options.split_level is not None:
         network["split_level"] = options.split_level
+    terms = [name for name, value in recipe.losses.items() if isinstance(value, float)]
+    for term in options.without:
+        if term not in terms:
+            raise OptionError(
+                f"--without {term}: this preset's loss has {', '.join(terms) or 'no terms to choose from'}."
+            )
     return replace(
         recipe,
         stages=(*recipe.stages[:-1], last),
         network=network,
+        losses={**recipe.losses, **dict.fromkeys(options.without, 0.0)},
         start=start,
         precision=options.precision,
         seed=options.seed,
@@ -147,13 +165,15 @@ def resolve_checkpoint(name: str | Path, project: Project | None) -> Path:
 
 
 def train(options: TrainOptions, progress: Progress = lambda *_: None) -> TrainReport:
-    """Train a family on a project's face sets. The same call goes on where the run's folder says.
+    """Train a family on a project's face sets, or on labelled pictures. The same call goes on where the run's folder says.
 
     Raises:
         OptionError, DatasetError, ConsentError, CheckpointError, StorageError.
     """
     if options.paired is not None:
         return _train_paired(options, progress)
+    if options.data is not None or families.get(options.family).labelled:
+        return _train_labelled(options, progress)
     project = find_project(options.project)
     identities = options.identities or tuple(project.gathered())
     if not identities:
@@ -181,9 +201,9 @@ def train(options: TrainOptions, progress: Progress = lambda *_: None) -> TrainR
     }
     batches = IdentityBatches(sources, augment=recipe.augment, seed=recipe.seed, rank=_rank())
     trainable = families.get(options.family).trainable(recipe, identities, sources)
-    counts = {name: len(source) for name, source in sources.items()}
+    data = ", ".join(f"{name}: {len(source)} pictures" for name, source in sources.items())
     try:
-        return _run(options, recipe, run, identities, trainable, batches, consents, counts, progress)
+        return _run(options, recipe, run, identities, trainable, batches, consents, data, progress)
     finally:
         for face_set in sets:
             face_set.close()
@@ -208,8 +228,41 @@ def _train_paired(options: TrainOptions, progress: Progress) -> TrainReport:
     batches = PairedPerformances(options.paired, augment=recipe.augment, seed=recipe.seed, rank=_rank())
     people = tuple(batches.people)
     trainable = families.get(options.family).trainable(recipe, people, {})
-    counts = {name: len(pictures) for name, pictures in zip(people, batches.pictures, strict=True)}
-    return _run(options, recipe, run, people, trainable, batches, {"people": consent}, counts, progress)
+    pictures = zip(people, batches.pictures, strict=True)
+    data = ", ".join(f"{name}: {len(shown)} pictures" for name, shown in pictures)
+    return _run(options, recipe, run, people, trainable, batches, {"people": consent}, data, progress)
+
+
+def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
+    from understudy.dataset.labelled_batches import LabelledPictures
+    from understudy.jobs.labelled_data import labelled_folder
+
+    family = families.get(options.family)
+    if not family.labelled:
+        raise OptionError(
+            f"--data: {options.family} learns from a project's gathered faces, not from labelled pictures."
+        )
+    if options.data is None:
+        raise OptionError(f"{options.family} learns from labelled pictures; name their folder with --data.")
+    project = find_project(options.project, required=False)
+    consent = require_consent("people", "train", project=project, consent=options.consent)
+    recipe = make_recipe(options, project)
+    run = (project.runs if project is not None else Path("runs")) / (options.run or f"{options.family}-{recipe.preset}")
+    side = round(recipe.stages[-1].resolution * 1.25)
+    oval_share = float(recipe.network.get("oval_share", 0.5))
+    folder = labelled_folder(options.data, options.layout, run, side=side, oval_share=oval_share, progress=progress)
+    batches = LabelledPictures(
+        folder,
+        expressions=tuple(recipe.network.get("expressions", ())),
+        side=side,
+        oval_share=oval_share,
+        augment=recipe.augment,
+        seed=recipe.seed,
+        rank=_rank(),
+    )
+    trainable = family.trainable(recipe, ("people",), {})
+    data = f"{options.data.resolve().name} ({options.layout}): {len(batches)} pictures of {len(batches.people)} people"
+    return _run(options, recipe, run, ("people",), trainable, batches, {"people": consent}, data, progress)
 
 
 def _run(
@@ -220,7 +273,7 @@ def _run(
     trainable: Trainable,
     batches: Batches,
     consents: Mapping[str, Consent],
-    counts: Mapping[str, int],
+    data: str,
     progress: Progress,
 ) -> TrainReport:
     from understudy.checkpoint import ModelCard, save_checkpoint
@@ -245,7 +298,7 @@ def _run(
             family=options.family,
             preset=options.preset,
             network=network,
-            data=", ".join(f"{name}: {count} pictures" for name, count in counts.items()),
+            data=data,
             pictures=report.pictures,
             consent={name: consent.as_record() for name, consent in consents.items()},
             machine=json.dumps(record.machine, default=str),
