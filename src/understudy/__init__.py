@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from understudy.faces.align import canonical_transform as canonical_transform
     from understudy.faces.face import Face as Face
     from understudy.faces.face import Pose as Pose
+    from understudy.jobs.animate import animate_still as animate_still
     from understudy.jobs.bench import BenchOptions as BenchOptions
     from understudy.jobs.bench import bench as bench
     from understudy.jobs.demo import DemoOptions as DemoOptions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from understudy.jobs.inspect import neighbours as neighbours
     from understudy.jobs.measure import MeasureOptions as MeasureOptions
     from understudy.jobs.measure import measure as measure
+    from understudy.jobs.options_animate import AnimateOptions as AnimateOptions
     from understudy.jobs.options_gather import GatherOptions as GatherOptions
     from understudy.jobs.options_review import ReviewOptions as ReviewOptions
     from understudy.jobs.options_swap import SwapOptions as SwapOptions
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from understudy.media.clip import open_clip as open_clip
     from understudy.media.colour import ColourSpace as ColourSpace
     from understudy.media.frame import Frame as Frame
+    from understudy.perform.animate import open_animator as open_animator
     from understudy.perform.swap import open_performer as open_performer
     from understudy.provenance.cast import Consent as Consent
 
@@ -71,6 +74,7 @@ _HOMES = {
     "errors": ("UnderstudyError", "UserError"),
     "faces.align": ("CropTransform", "canonical_transform"),
     "faces.face": ("Face", "Pose"),
+    "jobs.animate": ("animate_still",),
     "jobs.bench": ("BenchOptions", "bench"),
     "jobs.demo": ("DemoOptions", "demo"),
     "jobs.doctor": ("DoctorOptions", "doctor"),
@@ -84,6 +88,7 @@ _HOMES = {
         "neighbours",
     ),
     "jobs.measure": ("MeasureOptions", "measure"),
+    "jobs.options_animate": ("AnimateOptions",),
     "jobs.options_gather": ("GatherOptions",),
     "jobs.options_review": ("ReviewOptions",),
     "jobs.options_swap": ("SwapOptions",),
@@ -97,6 +102,7 @@ _HOMES = {
     "media.clip": ("create_clip", "open_clip"),
     "media.colour": ("ColourSpace",),
     "media.frame": ("Frame",),
+    "perform.animate": ("open_animator",),
     "perform.swap": ("open_performer",),
     "provenance.cast": ("Consent",),
 }

@@ -21,6 +21,8 @@ LIGHT = (
     "understudy.family",
     "understudy.families",
     "understudy.families.comb",
+    "understudy.jobs.animate",
+    "understudy.jobs.options_animate",
     "understudy.jobs.options_gather",
     "understudy.jobs.options_review",
     "understudy.jobs.options_swap",
