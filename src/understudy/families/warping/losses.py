@@ -52,7 +52,9 @@ class LossSettings:
     noise: float = 0.1
     """Target units are those of another picture of the batch plus a uniform number of at most this (published code)."""
     generator_every: int = 5
-    """Steps of the critics to one of the generator (Algorithm 1)."""
+    """The generator learns in every so-many-th step (Algorithm 1: five steps of the critics to one of the generator)."""
+    critic_every: int = 1
+    """The critics learn in every so-many-th step."""
     pair: float = 0.0
     """Of the mean absolute difference from the true answer, where the data has it: O_r's and O_w's added."""
     pair_face: float = 2.0
@@ -64,10 +66,12 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         wrong = [f"{name} {value}" for name, value in vars(self).items() if value < 0]
-        if wrong or self.generator_every < 1:
+        wrong += [
+            f"{name} {getattr(self, name)}" for name in ("generator_every", "critic_every") if getattr(self, name) < 1
+        ]
+        if wrong:
             raise OptionError(
-                f"warping: {', '.join(wrong) or f'generator_every {self.generator_every}'} cannot be; weights are 0 or more and "
-                f"generator_every 1 or more."
+                f"warping: {', '.join(wrong)} cannot be; weights are 0 or more, generator_every and critic_every 1 or more."
             )
 
     @property
@@ -205,7 +209,7 @@ def pair_loss(
         differences = []
         for answer in pair[:4]:  # below 8² pixels there is little left to compare
             ours, theirs = answer.float().chunk(2)
-            here = functional.adaptive_avg_pool2d(counts, answer.shape[-2:])
+            here = functional.adaptive_avg_pool2d(counts, list(answer.shape[-2:]))
             size = theirs.detach().abs().mean().clamp_min(1e-6)
             difference = ((ours - theirs.detach()).abs() * here).sum() / (here.sum() * ours.shape[1]).clamp_min(1e-6)
             differences.append(difference / size)

@@ -147,7 +147,7 @@ def _refine(n: int, halvings: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.ConvTranspose2d(n, 3, 6, stride=2, padding=2, bias=False))
 
 
-def warp(pictures: Tensor, offsets: Tensor, *, padding: str = "zeros") -> Tensor:
+def warp(pictures: Tensor, offsets: Tensor) -> Tensor:
     """(B, C, h, w) sampled at every pixel's own place plus (B, 2, h, w) offsets, x then y, in half sides less one pixel.
 
     align_corners=True: -1 and 1 are the centres of the outermost pixels. What lies outside is 0, mid-grey.
@@ -157,7 +157,7 @@ def warp(pictures: Tensor, offsets: Tensor, *, padding: str = "zeros") -> Tensor
     y = torch.linspace(-1, 1, height, device=pictures.device)
     identity = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     grid = identity + offsets.float().permute(0, 2, 3, 1)
-    return functional.grid_sample(pictures.float(), grid, mode="bilinear", padding_mode=padding, align_corners=True)
+    return functional.grid_sample(pictures.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
 
 
 @dataclass(frozen=True, kw_only=True)

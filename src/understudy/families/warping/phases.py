@@ -59,7 +59,7 @@ class WarpingTrainable:
         generator = Phase(name="generator", every=self.losses.generator_every)
         if not (self.losses.refined_critic or self.losses.warped_critic):
             return (generator,)
-        return (Phase(name="critic"), generator)
+        return (Phase(name="critic", every=self.losses.critic_every), generator)
 
     def parameter_groups(self, phase: str) -> Mapping[str, Sequence[nn.Parameter]]:
         network = self.warping

@@ -86,15 +86,18 @@ def code(data: str = "") -> Recipe:
 
 
 JITTER = AugmentSettings(
-    # Six pixels of 128 to each side; brightness by 0.3 and each colour by what saturation and hue do to it.
+    # The published code's: six pixels of 128 to each side, brightness and contrast and saturation and hue.
     shift=6 / 128,
     scale=0.0,
     rotation=0.0,
     exposure=0.26,
-    colour=0.1,
-    gamma=0.2,
+    colour=0.0,
+    gamma=0.0,
     shading=0.0,
     noise=0.0,
+    contrast=0.2,
+    saturation=0.2,
+    hue=0.1,
 )
 
 
@@ -106,7 +109,7 @@ def preview() -> Recipe:
         network={"width": 32, "coefficient": 0.15, "critic_width": 32, "quick_start": True},
         losses={
             "cycle": 0.0,
-            "adversarial": 0.02,
+            "adversarial": 0.01,
             "drive": 0.1,
             "warp": 0.1,
             "refine": 1.0,
@@ -114,15 +117,19 @@ def preview() -> Recipe:
             "features": 0.5,
             "smooth": 0.5,
             "generator_every": 1,
+            "critic_every": 2,
         },
         stages=(Stage(resolution=128, pictures=120_000, batch=16, fade=0.0),),
         optimiser="muon",
         learning_rate=1e-3,
+        rates={"critic_refined": 0.3, "critic_warped": 0.3},
         betas=(0.5, 0.99),
         warm_up=1_000,
         cool_down=0.4,
         ema_pictures=2_000,
-        augment=AugmentSettings(shift=0.04, scale=0.06, rotation=6.0, noise=0.0),
+        augment=AugmentSettings(
+            shift=0.04, scale=0.06, rotation=6.0, noise=0.0, contrast=0.2, saturation=0.2, hue=0.02
+        ),
     )
 
 
