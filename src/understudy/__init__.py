@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from understudy.jobs.inspect import neighbours as neighbours
     from understudy.jobs.measure import MeasureOptions as MeasureOptions
     from understudy.jobs.measure import measure as measure
+    from understudy.jobs.measure_animation import MeasureAnimationOptions as MeasureAnimationOptions
+    from understudy.jobs.measure_animation import measure_animation as measure_animation
     from understudy.jobs.options_animate import AnimateOptions as AnimateOptions
     from understudy.jobs.options_gather import GatherOptions as GatherOptions
     from understudy.jobs.options_review import ReviewOptions as ReviewOptions
@@ -88,6 +90,7 @@ _HOMES = {
         "neighbours",
     ),
     "jobs.measure": ("MeasureOptions", "measure"),
+    "jobs.measure_animation": ("MeasureAnimationOptions", "measure_animation"),
     "jobs.options_animate": ("AnimateOptions",),
     "jobs.options_gather": ("GatherOptions",),
     "jobs.options_review": ("ReviewOptions",),

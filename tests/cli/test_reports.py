@@ -64,6 +64,18 @@ REPORTS = {
     ),
     "inspect neighbours": Report(sheet=ODD, frames=({"number": 3, "picture": "p [3]", "distance": 0.1},), spacing=0.05),
     "inspect latents": Report(sheet=ODD, explained=(0.5, 0.2), size=256, told_apart=0.6, chance=0.5),
+    "inspect animation": Report(
+        sheet=ODD,
+        still={"units": 8.0, "psnr": 20.0},
+        answer={"units": 1.5, "identity": 0.9},
+        scores={"run [a]": {"multiscale": {"units": 4.0, "flow_warp": 1.2, "psnr": 24.0}}},
+        models={"run [a]": "runs/[a] (128 x 128)"},
+        pairs=12,
+        people=1,
+        size=512,
+        unread=1,
+        missing=("LPIPS [x] is not at hand.",),
+    ),  # fmt: skip
     "demo": Report(
         finished=True, minutes=11.5, scores={"anton.mp4": {"swap": {"ssim": 0.8}}}, stages={"gather": 61.0}, report=ODD
     ),

@@ -32,6 +32,7 @@ LIGHT = (
     "understudy.jobs.gather",
     "understudy.jobs.inspect",
     "understudy.jobs.measure",
+    "understudy.jobs.measure_animation",
     "understudy.jobs.shot",
     "understudy.jobs.train",
     "understudy.jobs.weights",

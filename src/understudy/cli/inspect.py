@@ -1,11 +1,11 @@
-"""``understudy inspect``: the appendix' experiments on a trained model."""
+"""``understudy inspect``: the papers' experiments on a trained model."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from understudy.cli.command import Command, Group
-from understudy.cli.show import escape, path
+from understudy.cli.show import count, escape, path
 
 
 def _interpolate_job() -> Any:
@@ -52,6 +52,39 @@ def _show_latents(report: Any) -> str:
     )
 
 
+def _animation_job() -> Any:
+    from understudy.jobs.measure_animation import MeasureAnimationOptions, measure_animation
+
+    return MeasureAnimationOptions, measure_animation
+
+
+def _show_animation(report: Any) -> str:
+    from understudy.jobs.measure_animation import MEASURES
+
+    rows = {("still", "left as it is"): report.still}
+    for model, methods in report.scores.items():
+        rows |= {(model, method): scores for method, scores in methods.items()}
+    rows["answer", "against its label"] = report.answer
+    taken = [name for name in MEASURES if any(name in scores for scores in rows.values())]
+    widths = [max(len(MEASURES[name][0]), 8) for name in taken]
+    first = max(len(model) for model, _ in rows)
+    heads = "  ".join(f"{MEASURES[name][0]:>{width}}" for name, width in zip(taken, widths, strict=True))
+    lines = [path(report.sheet), f"[bold]{'':<{first + 19}}{escape(heads)}[/]"]
+    for (model, method), scores in rows.items():
+        cells = [
+            f"{scores[name]:>{width}.4g}" if name in scores else " " * width
+            for name, width in zip(taken, widths, strict=True)
+        ]
+        lines.append(f"{escape(f'{model:<{first}}')}  {method:<17}{'  '.join(cells)}")
+    better = ", ".join(f"{MEASURES[name][0]} {MEASURES[name][2]}" for name in taken)
+    counted = f"{count(report.pairs, 'pair')} of {count(report.people, 'person', 'people')} at {report.size} pixels"
+    lines.append(f"[dim]{counted}; better is: {better}[/]")
+    lines += [f"[dim]{escape(model)}: {escape(file)}[/]" for model, file in report.models.items()]
+    if report.unread:
+        lines.append(f"[yellow]no face was found in {count(report.unread, 'further pair')}[/]")
+    return "\n".join([*lines, *(f"[yellow]{escape(sentence)}[/]" for sentence in report.missing)])
+
+
 COMMAND = Group(
     sentence="Look into a trained model, as the paper's appendix does.",
     commands={
@@ -74,6 +107,14 @@ COMMAND = Group(
             sentence="Draw every identity's pictures in latent space, and test how far it tells them apart.",
             job=_latents_job,
             show=_show_latents,
+        ),
+        "animation": Command(
+            sentence="Animate held-back people's stills and measure how near they come to the true pictures (Tables 2, 3).",
+            job=_animation_job,
+            show=_show_animation,
+            arguments=("data",),
+            flags={"runs": ("--run",)},
+            example="understudy inspect animation heldback --run warping-preview --run no-refine",
         ),
     },
 )
