@@ -6,13 +6,17 @@ here, as in OpenFace.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from importlib import resources
 
 import numpy as np
 
-from understudy.errors import OptionError
+from understudy.errors import OptionError, WeightsError
+from understudy.faces.unit_features import canonical, mesh_features, shape_features
 
 
 class ActionUnit(IntEnum):
@@ -62,6 +66,8 @@ _PARTS_LIPS = {
     "AU25_part": 0.1,
     "AU26_jaw_open": 1.9,
 }
+
+_RELIABLE = [ActionUnit.AU10, ActionUnit.AU12, ActionUnit.AU25, ActionUnit.AU26, ActionUnit.AU45]
 
 _U = ActionUnit
 # After the emotional prototypes of Ekman and Friesen (EMFACS); strengths as they look natural on a moving face.
@@ -181,6 +187,118 @@ def smooth(
     result = _parabolas(rows, seconds * float(rate), say)
     result[:, ActionUnit.AU45] = _parabolas(rows[:, [ActionUnit.AU45]], seconds * float(rate) / 2, say)[:, 0]
     return np.clip(result, 0.0, HIGHEST).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestingFace:
+    """One person's face at rest, as :meth:`ActionUnitModel.measure` compares others of the same person with it.
+
+    Attributes:
+        mesh: (F,) float64 features of the mesh.
+        shapes: (52,) float64 features of the blendshapes, or None.
+    """
+
+    mesh: np.ndarray
+    shapes: np.ndarray | None = None
+
+
+class ActionUnitModel:
+    """Reads action units off a face: linear in the mesh without its pose, and in blendshapes where there are any.
+
+    It was fitted to rendered people whose units are known exactly (see ``data/action_units.card.json``). OpenFace's
+    scale is imitated, not measured: 5 is as far as those people go, with shy units magnified up to three times.
+
+    Two readings are possible. A single picture is compared with the faces of everybody, and then a low brow cannot be told
+    from a lowered one. Compared with the same person's face at rest, what is left is what the face does; take this
+    wherever there is more than one picture.
+
+    Args:
+        weights: ``absolute``, ``absolute.offset``, ``relative``, and the same with ``.shapes`` for mesh and blendshapes:
+            (F, 17), (17,), (F, 17) float; see ``jobs/fit_units.py``.
+
+    Raises:
+        WeightsError: an array is missing or of another shape.
+    """
+
+    def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
+        self._weights = {name: np.asarray(array, np.float64) for name, array in weights.items()}
+        num_mesh = len(mesh_features(np.zeros((1, 478, 3)))[0])
+        for kind, length in (("", num_mesh), (".shapes", num_mesh + 52)):
+            for name, shape in (
+                (f"absolute{kind}", (length, COUNT)),
+                (f"absolute{kind}.offset", (COUNT,)),
+                (f"relative{kind}", (length, COUNT)),
+            ):
+                if name not in self._weights or self._weights[name].shape != shape:
+                    raise WeightsError(f"The action-unit model has no array {name!r} of shape {shape}; it is damaged.")
+
+    @classmethod
+    def packaged(cls) -> ActionUnitModel:
+        """The model that comes with the package; read once."""
+        return _packaged()
+
+    def measure(
+        self, landmarks: np.ndarray, blendshapes: np.ndarray | None = None, *, rest: RestingFace | None = None
+    ) -> np.ndarray:
+        """Units of faces.
+
+        Args:
+            landmarks: (B, 478, 3) pixels, measured or stabilised; the older 468-point mesh, filled up, will do.
+            blendshapes: (B, 52), 0 to 1, of the same faces; None where the models at hand have none.
+            rest: the same person's face at rest, from :meth:`rest_of`; None reads the faces as anybody's.
+
+        Returns:
+            (B, 17) float32, 0 to 5.
+
+        Raises:
+            FaceError: landmarks that are not finite, or all in one place.
+        """
+        mesh, shapes = self._features(landmarks, blendshapes)
+        if rest is not None and rest.shapes is None:
+            shapes = None
+        kind = "" if shapes is None else ".shapes"
+        if rest is None:
+            features = mesh if shapes is None else np.concatenate([mesh, shapes], axis=1)
+            units = features @ self._weights[f"absolute{kind}"] + self._weights[f"absolute{kind}.offset"]
+        else:
+            change = mesh - rest.mesh
+            if shapes is not None:
+                change = np.concatenate([change, shapes - rest.shapes], axis=1)
+            units = change @ self._weights[f"relative{kind}"]
+        return np.clip(units, 0.0, HIGHEST).astype(np.float32)
+
+    def rest_of(
+        self, landmarks: np.ndarray, blendshapes: np.ndarray | None = None, *, share: float = 0.1
+    ) -> RestingFace:
+        """The face at rest of one person of whom there are several pictures: the mean of those that do the least.
+
+        Args:
+            landmarks: (N, 478, 3) pixels; a single one is taken as the face at rest.
+            blendshapes: (N, 52) of the same faces, or None.
+            share: 0 to 1, how many of the faces count as at rest; at least one, and five where there are as many.
+
+        Raises:
+            OptionError: no face.
+        """
+        if not len(landmarks):
+            raise OptionError("A face at rest needs at least one picture with a face.")
+        mesh, shapes = self._features(landmarks, blendshapes)
+        # Units that are read reliably off anybody; the others say more about who it is.
+        activity = self.measure(landmarks, blendshapes)[:, _RELIABLE].sum(axis=1)
+        count = min(len(activity), max(5, round(share * len(activity))))
+        quiet = np.argsort(activity, kind="stable")[:count]
+        return RestingFace(mesh=mesh[quiet].mean(axis=0), shapes=None if shapes is None else shapes[quiet].mean(axis=0))
+
+    def _features(self, landmarks: np.ndarray, blendshapes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        return mesh_features(canonical(landmarks)), None if blendshapes is None else shape_features(blendshapes)
+
+
+@functools.cache
+def _packaged() -> ActionUnitModel:
+    from safetensors.numpy import load
+
+    data = resources.files("understudy.faces").joinpath("data/action_units.safetensors").read_bytes()
+    return ActionUnitModel(load(data))
 
 
 def units_of_weights(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
