@@ -42,7 +42,7 @@ class MotionField:
         self._start = np.ascontiguousarray(wide.transpose(0, 2, 1))
         np.subtract(self._start[1:], self._start[:-1], out=self._step[:-1])
         self._start[:, 0] += np.arange(width, dtype=np.float32)
-        self._index, self._weight = row_weights(len(motion), height)
+        self._index, self._weight = row_weights(len(motion), height, 0, height)
         self._width = width
 
     def buffer(self, rows: int) -> np.ndarray:
@@ -51,25 +51,39 @@ class MotionField:
 
     def coordinates(self, first: int, last: int, buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Columns and rows (last - first, width) to sample rows ``first`` to ``last`` at, pixel centres at whole numbers."""
-        index = self._index[first:last]
-        found, start = buffer[0, : last - first], buffer[1, : last - first]
-        np.take(self._step, index, axis=0, out=found, mode="clip")
-        found *= self._weight[first:last, None, None]
-        np.take(self._start, index, axis=0, out=start, mode="clip")
-        found += start
+        found = between_rows(self._start, self._step, self._index[first:last], self._weight[first:last], buffer)
         found[:, 1] += np.arange(first, last, dtype=np.float32)[:, None]
         return found[:, 0], found[:, 1]
 
 
-def row_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bilinear interpolation of ``source`` rows to ``target``: row t is ``rows[index] + weight (rows[index + 1] - rows[index])``.
+def row_weights(source: int, target: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear enlargement of ``source`` rows to ``target``: row t is ``rows[index] + weight (rows[index + 1] - rows[index])``.
 
     Returns:
-        (target,) int64 and (target,) float32. Beyond the outermost centres the weight is 0: the border is repeated.
+        For rows ``first`` to ``last`` of the target, int64 indices and float32 weights. Beyond the outermost centres the
+        weight is 0: the border is repeated.
     """
-    position = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
+    position = np.clip((np.arange(first, last) + 0.5) * (source / target) - 0.5, 0, source - 1)
     index = np.floor(position).astype(np.int64)
     return index, (position - index).astype(np.float32)
+
+
+def between_rows(
+    start: np.ndarray, step: np.ndarray, index: np.ndarray, weight: np.ndarray, buffer: np.ndarray
+) -> np.ndarray:
+    """``start[index] + weight step[index]`` in ``buffer`` (2, as many rows or more, ...), whose first half holds the result."""
+    count = len(index)
+    found, begun = buffer[0, :count], buffer[1, :count]
+    weight = weight.reshape(-1, *[1] * (start.ndim - 1))
+    if index[0] == index[-1]:  # all between the same two rows, as in large pictures: nothing to gather
+        np.multiply(step[index[0]], weight, out=found)
+        found += start[index[0]]
+        return found
+    np.take(step, index, axis=0, out=found, mode="clip")
+    found *= weight
+    np.take(start, index, axis=0, out=begun, mode="clip")
+    found += begun
+    return found
 
 
 def sample(picture: np.ndarray, columns: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:

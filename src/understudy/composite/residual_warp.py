@@ -29,6 +29,7 @@ import numpy as np
 
 from understudy.composite.motion import (
     MotionField,
+    between_rows,
     check_output,
     check_side,
     in_bands,
@@ -190,7 +191,6 @@ class ResidualPyramid:
         """``out = still + (up(difference) + (move(residual) - residual))``, in bands; still None: without it."""
         height, width, channels = residual.shape
         field = MotionField(motion, height, width)
-        index, weight = row_weights(len(difference), height)
 
         def work(bands: list[tuple[int, int]]) -> None:
             rows = bands[0][1] - bands[0][0]
@@ -200,7 +200,7 @@ class ResidualPyramid:
             for first, last in bands:
                 change = sample(residual, *field.coordinates(first, last, coordinates), moved[: last - first])
                 change -= residual[first:last]
-                change += _enlarged_rows(difference, index[first:last], weight[first:last], width, enlarged)
+                change += _enlarged_rows(difference, first, last, height, width, enlarged)
                 if still is None:
                     out[first:last] = change
                 else:
@@ -225,18 +225,21 @@ def level_sizes(height: int, width: int, size: int, method: str = "multiscale") 
 
 
 def _enlarged_rows(
-    picture: np.ndarray, index: np.ndarray, weight: np.ndarray, width: int, buffer: np.ndarray
+    picture: np.ndarray, first: int, last: int, height: int, width: int, buffer: np.ndarray
 ) -> np.ndarray:
-    """Some rows of ``picture`` enlarged bilinearly: only what these rows need is widened."""
+    """Rows ``first`` to ``last`` of ``picture`` enlarged bilinearly: only what these rows need is read.
+
+    Never is a single row widened: OpenCV computes that in another way, and the result must not depend on the bands.
+    """
+    if height == 2 * len(picture):  # weights repeat from row to row, so OpenCV can do a part as it would do the whole
+        bottom = min(last // 2 + 2, len(picture))
+        top = max(0, first // 2 - 1)
+        wide = cv2.resize(picture[top:bottom], (width, 2 * (bottom - top)), interpolation=cv2.INTER_LINEAR)
+        return wide[first - 2 * top : last - 2 * top]
+    index, weight = row_weights(len(picture), height, first, last)
     bottom = min(int(index[-1]) + 2, len(picture))
-    # Never a single row: OpenCV computes that in another way, and the result must not depend on the bands.
     top = max(0, min(int(index[0]), bottom - 2))
     wide = cv2.resize(picture[top:bottom], (width, bottom - top), interpolation=cv2.INTER_LINEAR)
     step = np.zeros_like(wide)
     np.subtract(wide[1:], wide[:-1], out=step[:-1])
-    found, start = buffer[0, : len(index)], buffer[1, : len(index)]
-    np.take(step, index - top, axis=0, out=found, mode="clip")
-    found *= weight[:, None, None]
-    np.take(wide, index - top, axis=0, out=start, mode="clip")
-    found += start
-    return found
+    return between_rows(wide, step, index - top, weight, buffer)
