@@ -209,7 +209,7 @@ def pair_loss(
         differences = []
         for answer in pair[:4]:  # below 8² pixels there is little left to compare
             ours, theirs = answer.float().chunk(2)
-            here = functional.adaptive_avg_pool2d(counts, list(answer.shape[-2:]))
+            here = functional.adaptive_avg_pool2d(counts, (answer.shape[2], answer.shape[3]))
             size = theirs.detach().abs().mean().clamp_min(1e-6)
             difference = ((ours - theirs.detach()).abs() * here).sum() / (here.sum() * ours.shape[1]).clamp_min(1e-6)
             differences.append(difference / size)

@@ -39,7 +39,6 @@ from understudy.families.warping.phases import WarpingTrainable
 from understudy.families.warping.recipes import EMOTIONNET, RAFD, SMILE
 from understudy.families.warping.start import load_generator, settings_of, start
 from understudy.family import Drive, Task, Trainable
-from understudy.training.loop import Loop, LoopOptions
 
 FAMILY = families.get("warping")
 TINY = WarpingSettings(width=4, critic_width=2, size=64, quick_start=True)
@@ -450,41 +449,16 @@ def test_loss_in_bf16_stays_near_float32s() -> None:
     assert values[0] == pytest.approx(values[1], rel=0.05, abs=0.05)
 
 
-class Pairs:
-    """Portions that depend on the step alone."""
-
-    def batch(self, step: int, *, each: int, size: int) -> list[Portion]:
-        return [portion(batch=each, seed=step)]
-
-    def sample(self, *, each: int, size: int) -> list[Portion]:
-        return self.batch(0, each=each, size=size)
-
-
-def loop(run, *, pictures: int, **changes: object) -> Loop:
-    recipe = FAMILY.recipe("preview")
-    recipe = replace(
-        recipe,
-        network={**recipe.network, "width": 4, "critic_width": 2, "size": 64},
-        stages=(replace(recipe.stages[0], resolution=64, pictures=pictures, batch=2),),
-        precision="float32",
-        warm_up=0,
-        cool_down=0.0,
-        **changes,  # type: ignore[arg-type]
-    )
-    return Loop(FAMILY.trainable(recipe), recipe, Pairs(), run, LoopOptions(device="cpu", preview_every=1e9))
-
-
-def test_stopped_training_gives_the_same_weights(tmp_path) -> None:
+def test_random_numbers_go_on_after_a_stop() -> None:
     """Noise and α depend on how many losses were drawn, which is kept with the weights."""
-    whole = loop(tmp_path / "whole", pictures=12)
-    whole.train()
-    loop(tmp_path / "parts", pictures=6).train()
-    parts = loop(tmp_path / "parts", pictures=12)
-    parts.train()
-    for (name, a), b in zip(
-        whole.trainable.network.state_dict().items(), parts.trainable.network.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b), name
+    subject = trainable("paper")
+    for phase in ("critic", "generator", "critic"):
+        subject.loss(phase, [portion()], 1.0)
+    again = trainable("paper")
+    again.network.load_state_dict(subject.network.state_dict())
+    values = [float(each.loss("generator", [portion()], 1.0)[0].detach()) for each in (subject, again)]
+    assert values[0] == values[1]
+    assert values[0] != float(subject.loss("generator", [portion()], 1.0)[0].detach()), "and every step has others"
 
 
 def test_a_little_training_brings_the_answer_nearer() -> None:
