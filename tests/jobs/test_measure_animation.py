@@ -31,18 +31,18 @@ def draw(smile: float, person: int) -> np.ndarray:
 
 
 class Reader:
-    """Reads the smile off the mouth's height."""
+    """Reads the smile off the mouth's height; at rest it lies where ``rest`` has it."""
 
-    def read(self, picture: np.ndarray) -> Seen | None:
+    def read(self, picture: np.ndarray, rest: float | None = None) -> Seen | None:
         side = picture.shape[0]
         redness = np.clip(picture[..., 0] - picture[..., 2] - 0.2, 0, None)
         if redness.sum() < 1:
             return None
         height = float((redness.sum(1) * (np.arange(side) + 0.5)).sum() / redness.sum()) / side
         units = np.zeros(17, np.float32)
-        units[ActionUnit.AU12] = np.clip((height - 0.62) * 100, 0, 5)
+        units[ActionUnit.AU12] = np.clip((height - (rest or 0.62)) * 100, 0, 5)
         points = mean_mesh() * 0.5 * side + (0.5 * side, 0.52 * side, 0)
-        return Seen(landmarks=points.astype(np.float32), units=units)
+        return Seen(landmarks=points.astype(np.float32), units=units, rest=height)
 
 
 class Shifter:

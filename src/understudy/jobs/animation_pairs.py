@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """A face as it was measured in a picture: mesh (478, 3) in the picture's pixels, units (17,) in 0 to 5."""
+    """A face as it was measured in a picture."""
 
     landmarks: np.ndarray
+    """(478, 3) the picture's pixels."""
     units: np.ndarray
+    """(17,) in 0 to 5: the change from ``rest`` where one was given, else as anybody's face is read."""
+    rest: Any = None
+    """This face, for the reader to compare others of the same person with."""
 
 
 class Reader(Protocol):
     """Measures the face of a crop."""
 
-    def read(self, picture: np.ndarray) -> Seen | None:
-        """(s, s, 3) float32 RGB in [0, 1] -> its face, None where none is found."""
+    def read(self, picture: np.ndarray, rest: Any = None) -> Seen | None:
+        """(s, s, 3) float32 RGB in [0, 1] -> its face, None where none is found; ``rest`` is that of an earlier one."""
         ...
 
 
@@ -36,15 +40,17 @@ class MeshReader:
 
     def __init__(self) -> None:
         from understudy.faces.action_units import ActionUnitModel
+        from understudy.faces.blendshapes import BlendshapeModel
         from understudy.faces.detect import FaceDetector
         from understudy.faces.landmarks import LandmarkModel
         from understudy.faces.models import find_models
 
         models = find_models()
         self.detector, self.mesh = FaceDetector(models, tiles="none"), LandmarkModel(models)
+        self.shapes = None if models.blendshapes is None else BlendshapeModel(models)
         self.units = ActionUnitModel.packaged()
 
-    def read(self, picture: np.ndarray) -> Seen | None:
+    def read(self, picture: np.ndarray, rest: Any = None) -> Seen | None:
         """See :class:`Reader`."""
         from understudy.faces.landmarks import eight_bit
         from understudy.faces.measure import measure_faces
@@ -54,8 +60,10 @@ class MeshReader:
         faces = measure_faces(view, self.detector, self.mesh)
         if not faces:
             return None
-        points = stabilise_all(view, [faces[0].landmarks], self.mesh, perturbations=5)[0]
-        return Seen(landmarks=points, units=self.units.measure(points[None])[0])
+        points = stabilise_all(view, [faces[0].landmarks], self.mesh, perturbations=5)[:1]
+        shapes = None if self.shapes is None else self.shapes.blendshapes(points)
+        units = self.units.measure(points, shapes, rest=rest)[0]
+        return Seen(landmarks=points[0], units=units, rest=self.units.rest_of(points, shapes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +111,18 @@ def see_pairs(pairs: Sequence[tuple[Labelled, Labelled]], size: int, reader: Rea
     from understudy.dataset.labelled_batches import read_square
     from understudy.faces.parse import face_mask
 
-    kept: dict[Path, tuple[np.ndarray, Seen | None]] = {}
+    def load(label: Labelled) -> np.ndarray:
+        return read_square(label.picture, size).astype(np.float32) / np.float32(255)
+
+    latest, first, first_seen = None, np.empty(0), None
     for still, answer in pairs:
-        if still.picture not in kept:
-            kept.clear()  # pairs of one still follow each other
-        for label in (still, answer):
-            if label.picture not in kept:
-                picture = read_square(label.picture, size).astype(np.float32) / np.float32(255)
-                kept[label.picture] = picture, reader.read(picture)
-        (first, first_seen), (second, second_seen) = kept[still.picture], kept.pop(answer.picture)
+        if still is not latest:  # pairs of one still follow each other
+            latest, first = still, load(still)
+            first_seen = reader.read(first)
+            # What a face does is read far better against the same face at rest than against everybody's.
+            first_seen = first_seen and reader.read(first, first_seen.rest)
+        second = load(answer)
+        second_seen = first_seen and reader.read(second, first_seen.rest)
         if first_seen is None or second_seen is None:
             yield None
             continue

@@ -60,7 +60,7 @@ class MeasureAnimationOptions:
     size: int = field(default=512, metadata={"help": "Side of the pictures that are measured, pixels."})
     drive: str = field(
         default="labels",
-        metadata={"help": "What drives the still: labels, or measured, the answer's units as a clip's would be."},
+        metadata={"help": "What drives the still: labels, or measured, the answer's units as those of a clip."},
     )
     output: Path | None = field(
         default=None, metadata={"help": "The picture sheet to write (.png or .jpg); default: inspect/animation.png."}
@@ -132,12 +132,12 @@ def measure_animation(
             continue
         moves = len(people) < options.sequences
         still.add(pair.still, pair, pair.still_seen)
-        if pair.answer_label.units is not None:
-            answer.add_face(pair.answer, pair, pair.answer_seen, pair.answer_label.units)
+        if (wanted := labelled_change(pair)) is not None:
+            answer.add_face(pair.answer, pair, pair.answer_seen, wanted)
         row = [pair.still]
         for name, animator in animators.items():
             for method, frames in animate_pair(pair, animator, options.drive, options.steps if moves else 1).items():
-                scales[name][method].add(frames[-1], pair, reader.read(frames[-1]))
+                scales[name][method].add(frames[-1], pair, reader.read(frames[-1], pair.still_seen.rest))
                 if moves:
                     scales[name][method].add_sequence(frames)
                 if method == "multiscale":
@@ -162,6 +162,14 @@ def measure_animation(
         unread=len(pairs) - len(people),
         missing=missing_measures(),
     )
+
+
+def labelled_change(pair: Pair) -> np.ndarray | None:
+    """What the answer's face does that the still's does not, (17,) units in 0 to 5, by their labels."""
+    from understudy.faces.action_units import relative
+
+    own, wanted = pair.still_label.units, pair.answer_label.units
+    return None if own is None or wanted is None else relative(wanted, own)
 
 
 def animate_pair(pair: Pair, animator: Animator, drive: str = "labels", steps: int = 1) -> dict[str, list[np.ndarray]]:
