@@ -13,6 +13,8 @@ from understudy.composite.head import HeadPatch
 from understudy.media.clip import Clip
 from understudy.media.frame import Frame, quantise, to_unit
 
+_BAND_PIXELS = 1 << 16
+
 
 class StillClip(Clip):
     """The same picture, ``numbers`` over."""
@@ -63,13 +65,20 @@ def with_head(frame: Frame, patch: HeadPatch) -> Frame:
     if not patch.where.any():
         return frame
     x0, y0, x1, y1 = patch.box
-    window = replace(frame, pixels=frame.pixels[y0:y1, x0:x1], original=None)
-    moved = window.with_view(patch.view[..., :3], patch.where).pixels
-    place = alpha_channel(frame)
-    if place is not None and patch.view.shape[2] > 3:
-        moved[..., place][patch.where] = quantise(patch.view[..., 3][patch.where], frame.pixels.dtype)
+    alpha = alpha_channel(frame) if patch.view.shape[2] > 3 else None
     pixels = frame.pixels.copy()
-    pixels[y0:y1, x0:x1] = moved
+    # In bands: a window of a 4K still would not fit into the processor's cache several times over.
+    rows = max(1, _BAND_PIXELS // (x1 - x0))
+    for first in range(0, y1 - y0, rows):
+        band = slice(first, min(first + rows, y1 - y0))
+        where, view = patch.where[band], patch.view[band]
+        if not where.any():
+            continue
+        target = pixels[y0 + band.start : y0 + band.stop, x0:x1]
+        moved = replace(frame, pixels=target, original=None).with_view(view[..., :3], where).pixels
+        if alpha is not None:
+            moved[..., alpha][where] = quantise(view[..., 3][where], frame.pixels.dtype)
+        target[:] = moved
     return replace(frame, pixels=pixels)
 
 
