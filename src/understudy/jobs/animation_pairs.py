@@ -54,13 +54,13 @@ class MeshReader:
         """See :class:`Reader`."""
         from understudy.faces.landmarks import eight_bit
         from understudy.faces.measure import measure_faces
-        from understudy.faces.stabilise import stabilise_all
+        from understudy.faces.stabilise import stabilise_landmarks
 
         view = eight_bit(picture)
         faces = measure_faces(view, self.detector, self.mesh)
         if not faces:
             return None
-        points = stabilise_all(view, [faces[0].landmarks], self.mesh, perturbations=5)[:1]
+        points = stabilise_landmarks(view, faces[0], self.mesh, perturbations=5)[None]
         shapes = None if self.shapes is None else self.shapes.blendshapes(points)
         units = self.units.measure(points, shapes, rest=rest)[0]
         return Seen(landmarks=points[0], units=units, rest=self.units.rest_of(points, shapes))
