@@ -92,12 +92,17 @@ def face(track, x, y, height, yaw=0.0, roll=0.0, size=(320, 240)):
     )  # fmt: skip
 
 
-def measure(landmarks, blendshapes=None):
-    """Smiles as much as the face is high: 100 px is a neutral face."""
-    units = np.zeros((len(landmarks), COUNT), np.float32)
-    height = landmarks[:, 152, 1] - landmarks[:, 10, 1]
-    units[:, SMILE] = np.clip((height - height_of(100)) / 4, 0, 5)
-    return units
+class Reader:
+    """Reads a face as smiling as much as it is high: 100 px are neutral to anybody, and at rest are the smallest."""
+
+    def measure(self, landmarks, rest=None):
+        units = np.zeros((len(landmarks), COUNT), np.float32)
+        height = landmarks[:, 152, 1] - landmarks[:, 10, 1]
+        units[:, SMILE] = np.clip((height - (height_of(100) if rest is None else rest)) / 4, 0, 5)
+        return units
+
+    def rest_of(self, landmarks):
+        return (landmarks[:, 152, 1] - landmarks[:, 10, 1]).min()
 
 
 def height_of(pixels):
@@ -150,7 +155,7 @@ def run(project):
         options = {"still": str(still), "identity": "anna", "project": project.root} | options
         finder = Finder({(320, 240): [(160, 120, 100)]} | (faces or {}), {"models.task": repr(faces)})
         return animate_still(
-            AnimateOptions(**options), progress, animator=animator or Mover(), finder=finder, measure=measure
+            AnimateOptions(**options), progress, animator=animator or Mover(), finder=finder, reader=Reader()
         )
 
     return run
@@ -410,6 +415,23 @@ def test_driving_clips_that_cannot_be_used_are_a_sentence(run, portrait, project
     assert report.performer_sheet is not None
     with pytest.raises(OptionError, match="--neutral 7: the frames go from 101 to 130"):
         drive([(80, 60, 60)], neutral="7")
+    with pytest.raises(OptionError, match=r"--neutral 112: frame 112 holds no face.*no face found"):
+        drive(smiling, neutral="112", min_visible=0)
+
+
+@pytest.mark.parametrize(("neutral", "smiles"), [("auto", 0), ("first", 0), ("101", 0), ("none", 2)])
+def test_a_performer_who_smiles_at_rest(project, take, neutral, smiles):
+    from understudy.jobs.performance import by_curves, units_of_clip
+    from understudy.jobs.track import track_clip
+
+    options = AnimateOptions(still="a.png", drive=take, neutral=neutral, ease=0)
+    with (
+        open_clip(take) as clip,
+        track_clip(clip, finder=Finder({(160, 120): [(80, 60, 100 + 8 / height_of(1))]})) as faces,
+    ):
+        curves, _ = units_of_clip(options, faces, [0], Reader())
+    drive = by_curves(options, curves, np.zeros(COUNT, np.float32)).drive
+    assert drive.units is not None and drive.units[0, SMILE] == pytest.approx(smiles, abs=0.01)
 
 
 # -- curves ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from understudy.faces.face import Face
 from understudy.jobs.animate_casting import Casting
 from understudy.jobs.animate_sheet import write_animation_sheet
 from understudy.jobs.options_animate import AnimateOptions
-from understudy.jobs.performance import FilledFrame, UnitMeasure, check_signals
+from understudy.jobs.performance import FilledFrame, UnitReader, check_signals
 from understudy.jobs.project import CAST_FILE, Project, find_project, require_consent
 from understudy.jobs.still_clip import StillClip, moving_channels, with_head
 from understudy.jobs.track import FaceFinder, MediaPipeFinder
@@ -95,7 +95,7 @@ def animate_still(
     *,
     animator: Animator | None = None,
     finder: FaceFinder | None = None,
-    measure: UnitMeasure | None = None,
+    reader: UnitReader | None = None,
 ) -> AnimateReport:
     """Bring a still to life. The same call goes on where a stopped one was.
 
@@ -104,7 +104,7 @@ def animate_still(
         progress: called with (stage, done, total); stages are "track", "smooth", "animate" and "encode".
         animator: a model already open, instead of the one that the options name.
         finder: what finds faces; None for MediaPipe's models on this machine.
-        measure: what reads action units off faces; None for the packaged model.
+        reader: what reads action units off faces; None for the packaged model.
 
     Raises:
         OptionError: options that do not fit together, an unknown run, or an expression that the model does not know.
@@ -133,7 +133,7 @@ def animate_still(
         record.add_consent(name, consent)
         if model is not None:
             record.add_weights(model)
-        casting = Casting(options, project, finder or MediaPipeFinder(options.track), measure, progress, record)
+        casting = Casting(options, project, finder or MediaPipeFinder(options.track), reader, progress, record)
         face, people_sheet = casting.face_of(still, _beside(destination, "people.png"))
         performance, performer_sheet = casting.performance(animator, face, _beside(destination, "performers.png"))
         record.weights.update(casting.finder.weights)

@@ -14,7 +14,7 @@ from understudy.faces.face import Face
 from understudy.jobs.clip_faces import ClipFaces
 from understudy.jobs.options_animate import AnimateOptions
 from understudy.jobs.people import Person, choose_person, people_of, write_people_sheet
-from understudy.jobs.performance import Performance, UnitMeasure, by_curves, by_expression, units_of_clip
+from understudy.jobs.performance import MeshUnits, Performance, UnitReader, by_curves, by_expression, units_of_clip
 from understudy.jobs.project import Project
 from understudy.jobs.track import FaceFinder, track_clip
 from understudy.media.clip import Clip, open_clip
@@ -34,12 +34,12 @@ class Casting:
         options: AnimateOptions,
         project: Project | None,
         finder: FaceFinder,
-        measure: UnitMeasure | None,
+        reader: UnitReader | None,
         progress: Progress,
         record: RunRecord,
     ) -> None:
         self.options, self.finder = options, finder
-        self._project, self._given_measure, self._progress, self._record = project, measure, progress, record
+        self._project, self._given_reader, self._progress, self._record = project, reader, progress, record
 
     def face_of(self, still: Clip, sheet: Path) -> tuple[Face, Path | None]:
         """The still's face with stabilised landmarks, and the sheet of its people where there are several."""
@@ -75,8 +75,7 @@ class Casting:
         options = self.options
         if options.expression is not None and options.expression in animator.expressions:
             return by_expression(options, animator, None), None
-        shapes = None if face.blendshapes is None else face.blendshapes[None]
-        still_units = np.asarray(self._measure(face.landmarks[None], shapes), np.float32)[0]
+        still_units = np.asarray(self._reader.measure(face.landmarks[None]), np.float32)[0]
         if options.expression is not None:
             return by_expression(options, animator, still_units), None
         if options.curves is not None:
@@ -100,16 +99,14 @@ class Casting:
                 ) from error
             except OptionError as error:
                 raise OptionError(str(error).replace("--person", "--performer")) from error
-            curves, reasons = units_of_clip(faces, who.tracks, self._measure)
+            curves, reasons = units_of_clip(options, faces, who.tracks, self._reader)
         return by_curves(options, curves, still_units, reasons), sheet if several else None
 
     @property
-    def _measure(self) -> UnitMeasure:
-        if self._given_measure is None:
-            from understudy.faces.action_units import ActionUnitModel
-
-            self._given_measure = ActionUnitModel.packaged().measure
-        return self._given_measure
+    def _reader(self) -> UnitReader:
+        if self._given_reader is None:
+            self._given_reader = MeshUnits()
+        return self._given_reader
 
     def _track(self, clip: Clip) -> ClipFaces:
         cache = self._project.tracks if self._project else None

@@ -39,7 +39,7 @@ class AnimateOptions:
     ease: float = 0.25
     """Seconds over which a driven still takes the performance up, so that it begins as it is; 0 begins at once."""
     neutral: str = "auto"
-    """What counts as the performer at rest: auto (a clip's quietest tenth; 0 in a file of curves), first (the first frame),
+    """What counts as the performer at rest: auto (the clip's quietest frames; 0 in a file of curves), first (the first frame),
     a frame's number, or none: the still takes the units as they are, whatever its own expression."""
     steady: bool = True
     """Steady the units of a driving clip over time, without lag."""

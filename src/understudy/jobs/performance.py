@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,18 +23,45 @@ if TYPE_CHECKING:
 USUAL_RATE = Fraction(24)
 """Frames a second of an expression."""
 
-_MEASURED_AT_ONCE = 256  # faces
+_MEASURED_AT_ONCE, _LOOKED_AT = 256, 1500  # faces
 _FURTHEST, _LEAST_VISIBLE = 60.0, 0.5  # beyond this yaw, or below this share of the face, units are guesswork
 _RESTING = 1.0  # intensity up to which a face is taken to look so at rest: narrow eyes, a low brow
 _LAID_OVER = ("blink", "talk")  # they go with any mood; the others replace the mood that the still shows
 
 
-class UnitMeasure(Protocol):
-    """Reads action units off faces; ``ActionUnitModel.packaged().measure``, or a stand-in for tests."""
+class UnitReader(Protocol):
+    """Reads action units off faces; :class:`MeshUnits`, or a stand-in for tests. Meshes are (B, 478, 3) pixels."""
 
-    def __call__(self, landmarks: np.ndarray, blendshapes: np.ndarray | None = None) -> np.ndarray:
-        """(B, 17) float32, 0 to 5, of landmarks (B, 478, 3) in pixels and blendshapes (B, 52) where there are any."""
+    def measure(self, landmarks: np.ndarray, rest: Any = None) -> np.ndarray:
+        """(B, 17) float32, 0 to 5: what the faces do beyond ``rest``, or read as anybody's where it is None."""
         ...
+
+    def rest_of(self, landmarks: np.ndarray) -> Any:
+        """The face at rest of one person: of the meshes, those that do the least."""
+        ...
+
+
+class MeshUnits:
+    """The packaged action-unit model, with blendshapes where this machine's face models have them."""
+
+    def __init__(self) -> None:
+        from understudy.faces.blendshapes import BlendshapeModel
+        from understudy.faces.models import find_models
+
+        models = find_models()
+        self._shapes = None if models.blendshapes is None else BlendshapeModel(models)
+        self._units = action_units.ActionUnitModel.packaged()
+
+    def measure(self, landmarks: np.ndarray, rest: Any = None) -> np.ndarray:
+        """See :class:`UnitReader`."""
+        return self._units.measure(landmarks, self._blendshapes(landmarks), rest=rest)
+
+    def rest_of(self, landmarks: np.ndarray) -> Any:
+        """See :class:`UnitReader`."""
+        return self._units.rest_of(landmarks, self._blendshapes(landmarks))
+
+    def _blendshapes(self, landmarks: np.ndarray) -> np.ndarray | None:
+        return None if self._shapes is None else self._shapes.blendshapes(landmarks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +134,7 @@ def by_expression(options: AnimateOptions, animator: Animator, still_units: np.n
 
 
 def by_curves(
-    options: AnimateOptions, curves: Curves, still_units: np.ndarray, reasons: dict[int, str] | None = None
+    options: AnimateOptions, curves: Curves, still_units: np.ndarray, reasons: Mapping[int, str] | None = None
 ) -> Performance:
     """The still takes over units that change over time.
 
@@ -116,15 +143,16 @@ def by_curves(
 
     Args:
         options: with ``drive`` or ``curves``.
-        curves: the units; of a clip as measured.
+        curves: the units; of a clip as :func:`units_of_clip` reads them.
         still_units: (17,) units of the still.
         reasons: why rows are missing, by number.
     """
     units = curves.units
     if options.drive is not None and options.steady:
         units = action_units.smooth(units, curves.rate, missing=curves.missing)
-    if options.neutral != "none":
-        units = action_units.relative(units, _neutral(options, curves, units))
+    if options.drive is None and options.neutral not in ("auto", "none"):
+        place = neutral_place(options, curves.numbers.tolist(), {int(n): "" for n in curves.numbers[curves.missing]})
+        units = action_units.relative(units, units[place])
     units = np.clip(units * np.float32(options.strength), 0.0, HIGHEST)
     if options.neutral != "none":
         units = _on_top(still_units, units)
@@ -144,15 +172,20 @@ def by_curves(
     return Performance(numbers=range(start, start + len(units)), rate=rate, drive=drive, filled=filled)
 
 
-def units_of_clip(faces: ClipFaces, tracks: Sequence[int], measure: UnitMeasure) -> tuple[Curves, dict[int, str]]:
-    """The units of one person of a clip in every frame, as measured, and why some frames have none.
+def units_of_clip(
+    options: AnimateOptions, faces: ClipFaces, tracks: Sequence[int], reader: UnitReader
+) -> tuple[Curves, dict[int, str]]:
+    """The units of one person of a clip in every frame, and why some frames have none.
+
+    They are read against the same person's face at rest, as ``options.neutral`` says: faces differ, and alone a low brow
+    cannot be told from a lowered one.
 
     Raises:
         FaceError: no frame shows the person's face well enough.
+        OptionError: the frame that is to be neutral is not there, or shows no face.
     """
-    numbers, seen, reasons = [], [], {}
+    numbers, places, meshes, reasons = [], [], [], {}
     for number, found in faces:
-        numbers.append(number)
         face = next((one.face for one in found if one.face.track in tracks), None)
         if face is None:
             reasons[number] = "somebody else's face only" if found else "no face found"
@@ -161,37 +194,43 @@ def units_of_clip(faces: ClipFaces, tracks: Sequence[int], measure: UnitMeasure)
         elif face.visible < _LEAST_VISIBLE:
             reasons[number] = f"half out of frame: {face.visible:.0%} of the face is inside"
         else:
-            seen.append((len(numbers) - 1, face.landmarks, face.blendshapes))
-    if not seen:
+            places.append(len(numbers))
+            meshes.append(face.landmarks)
+        numbers.append(number)
+    if not meshes:
         raise FaceError(f"No frame of the driving clip shows the face well enough: {reasons[numbers[0]]} in the first.")
+    rest = None
+    if options.neutral == "auto":
+        # Of a long clip every so-many-th face is enough to find the quiet ones.
+        rest = reader.rest_of(np.stack(meshes[:: -(-len(meshes) // _LOOKED_AT)]))
+    elif options.neutral != "none":
+        place = places.index(neutral_place(options, numbers, reasons))
+        rest = reader.rest_of(meshes[place][None])
     rows = np.full((len(numbers), COUNT), np.nan)
-    for first in range(0, len(seen), _MEASURED_AT_ONCE):
-        part = seen[first : first + _MEASURED_AT_ONCE]
-        shapes = [blendshapes for _, _, blendshapes in part if blendshapes is not None]
-        landmarks = np.stack([mesh for _, mesh, _ in part])
-        rows[[place for place, _, _ in part]] = measure(
-            landmarks, np.stack(shapes) if len(shapes) == len(part) else None
-        )
+    for first in range(0, len(meshes), _MEASURED_AT_ONCE):
+        part = slice(first, first + _MEASURED_AT_ONCE)
+        rows[places[part]] = reader.measure(np.stack(meshes[part]), rest)
     curves = Curves.from_measured(np.array(numbers), rows, rate=faces.rate)
     for number in set(curves.numbers[curves.missing].tolist()) - set(reasons):
         reasons[number] = "the clip lacks this frame"
     return curves, reasons
 
 
-def _neutral(options: AnimateOptions, curves: Curves, units: np.ndarray) -> np.ndarray:
-    """(17,) what counts as at rest."""
-    if options.neutral == "auto":
-        quiet = options.drive is not None
-        return action_units.neutral_of(units, missing=curves.missing) if quiet else np.zeros(COUNT, np.float32)
-    number = int(curves.numbers[0]) if options.neutral == "first" else int(options.neutral)
-    place = number - int(curves.numbers[0])
-    if not 0 <= place < len(curves):
+def neutral_place(options: AnimateOptions, numbers: Sequence[int], missing: Mapping[int, str]) -> int:
+    """The place among ``numbers`` of the frame that ``options.neutral`` names.
+
+    Raises:
+        OptionError: it is not among them, or is ``missing``.
+    """
+    number = numbers[0] if options.neutral == "first" else int(options.neutral)
+    if number not in numbers:
+        raise OptionError(f"--neutral {number}: the frames go from {numbers[0]} to {numbers[-1]}; choose one of them.")
+    if number in missing:
+        reason = f" ({missing[number]})" if missing[number] else ""
         raise OptionError(
-            f"--neutral {number}: the frames go from {curves.numbers[0]} to {curves.numbers[-1]}; choose one of them."
+            f"--neutral {options.neutral}: frame {number} holds no face to be neutral{reason}; choose another."
         )
-    if curves.missing[place]:
-        raise OptionError(f"--neutral {options.neutral}: frame {number} shows no face to be neutral; choose another.")
-    return units[place]
+    return list(numbers).index(number)
 
 
 def _on_top(resting: np.ndarray, units: np.ndarray) -> np.ndarray:
