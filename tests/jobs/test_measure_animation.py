@@ -108,7 +108,6 @@ def test_the_able_model_comes_nearer_than_the_still(data: Path, models: None):
 
 
 def test_the_flow_warp_error_is_taken_from_sequences(data: Path, models: None):
-    pytest.importorskip("understudy.metrics.flow_warp")
     report = measure_animation(options(data, sequences=1, pairs=1), reader=Reader())
     assert report.scores["lazy"]["multiscale"]["flow_warp"] == pytest.approx(0, abs=1e-9)
     assert report.scores["able"]["multiscale"]["flow_warp"] > 0

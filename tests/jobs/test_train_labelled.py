@@ -123,6 +123,15 @@ def test_a_folder_trains_a_family(made: list[Tiny], data: Path, consent: Path):
     assert card.consent["people"]["synthetic"] is True
 
 
+def test_a_run_outside_a_project_is_found_by_its_name(made: list[Tiny], data: Path, consent: Path):
+    from understudy.jobs.train import resolve_checkpoint
+
+    report = train(options(data, consent))
+    assert resolve_checkpoint("tiny-preview", None) == report.checkpoint
+    with pytest.raises(OptionError, match="there are the runs tiny-preview"):
+        resolve_checkpoint("other", None)
+
+
 def test_a_term_can_be_left_out(made: list[Tiny], data: Path, consent: Path):
     train(options(data, consent, without=("drive",)))
     assert made[0].recipe.losses == {"pair": 1.0, "drive": 0.0, "often": 2}

@@ -57,11 +57,13 @@ class Scale:
             still = embed(pair.still, pair.still_seen.landmarks)
             self._keep("identity", similarity(embed(picture, seen.landmarks), still))
 
-    def add_sequence(self, frames: Sequence[np.ndarray]) -> None:
-        """The flow-warp error of an animation's frames (s, s, 3), in thousandths."""
-        from understudy.metrics.flow_warp import flow_warp_error
+    def add_sequence(self, frames: Sequence[np.ndarray], pair: Pair) -> None:
+        """The flow-warping error of an animation's frames (s, s, 3) inside the pair's faces, in thousandths."""
+        from understudy.metrics.flow_warp import clip_flow_warping_error
 
-        self._keep("flow_warp", 1000 * flow_warp_error(frames))
+        found = clip_flow_warping_error(frames, masks=[pair.mask] * len(frames))
+        if found.visible > 0:
+            self._keep("flow_warp", 1000 * found.error)
 
     def means(self) -> dict[str, float]:
         """Measure -> mean over what was added."""

@@ -28,7 +28,7 @@ METHODS = ("multiscale", "vanilla", "bilinear", "bicubic", "nearest")
 MEASURES = {
     "units": ("AU error", "", "lower"),
     "identity": ("identity", "cosine", "higher"),
-    "flow_warp": ("flow-warp error", "x 1000", "lower"),
+    "flow_warp": ("flow-warp x1000", "", "lower"),
     "psnr": ("PSNR", "dB", "higher"),
     "ssim": ("SSIM", "", "higher"),
     "lpips": ("LPIPS (squeeze)", "", "lower"),
@@ -139,7 +139,7 @@ def measure_animation(
             for method, frames in animate_pair(pair, animator, options.drive, options.steps if moves else 1).items():
                 scales[name][method].add(frames[-1], pair, reader.read(frames[-1], pair.still_seen.rest))
                 if moves:
-                    scales[name][method].add_sequence(frames)
+                    scales[name][method].add_sequence(frames, pair)
                 if method == "multiscale":
                     row.append(frames[-1])
         if done in on_sheet:

@@ -146,21 +146,20 @@ def make_recipe(options: TrainOptions, project: Project | None) -> Recipe:
 
 
 def resolve_checkpoint(name: str | Path, project: Project | None) -> Path:
-    """A checkpoint from its path, its run's folder, or its run's name in the project.
+    """A checkpoint from its path, its run's folder, or its run's name: in the project, or in ``runs`` here outside of one.
 
     Raises:
         OptionError: nothing of that name is there.
     """
-    candidates = [Path(name)] + ([project.runs / str(name)] if project is not None else [])
+    runs = project.runs if project is not None else Path("runs")  # where a training outside a project leaves them
+    candidates = [Path(name), runs / str(name)]
     for candidate in candidates:
         if candidate.is_dir() and checkpoint_path(candidate).is_file():
             return checkpoint_path(candidate)
         if candidate.is_file():
             return candidate
-    runs = (
-        [path.parent.name for path in sorted(project.runs.glob("*/model.safetensors"))] if project is not None else []
-    )
-    known = f"; this project has the runs {', '.join(runs)}" if runs else "; train one first"
+    names = [path.parent.name for path in sorted(runs.glob("*/model.safetensors"))]
+    known = f"; there are the runs {', '.join(names)}" if names else "; train one first"
     raise OptionError(f"--run {name}: there is no such checkpoint, run folder or run{known}.")
 
 
