@@ -95,6 +95,7 @@ REPORTS = {
         gather_missing="no [models]",
         shot_frames_per_second=9.0,
         blend=Report(seconds=0.1, share=0.02),
+        warps=(Report(size=1024, method="multiscale", seconds=0.01, share=0.1, peak_bytes=5 << 20),),
         help=Report(help=0.03, python=0.02),
         presets=(RATE,),
         skipped=(Report(preset="hero-1024", reason="12 GB"),),

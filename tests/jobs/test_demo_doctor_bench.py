@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from understudy.errors import OptionError
 from understudy.jobs import demo as demo_job
 from understudy.jobs import demo_report
 from understudy.jobs.bench import PRESETS, BenchOptions, BlendTime, HelpTime, bench
+from understudy.jobs.bench_warp import warp_rate
 from understudy.jobs.demo import TAKES, DemoOptions, demo
 from understudy.jobs.doctor import DoctorOptions, State, doctor
 from understudy.jobs.machine_limits import Limits, best_time, command_seconds, times
@@ -283,6 +285,7 @@ def test_what_does_not_fit_is_left_out_and_the_rest_is_reported(tmp_path, monkey
     monkeypatch.setattr(bench_job, "measure_limits", lambda device: LIMITS)
     monkeypatch.setattr(bench_job, "command_seconds", lambda arguments: 0.02)
     monkeypatch.setattr(bench_job, "_blend", lambda limits: BlendTime(seconds=0.1, share=0.01))
+    monkeypatch.setattr(bench_job, "WARPS", ((160, "vanilla"),))
     monkeypatch.setattr(bench_job, "_gather", lambda scratch, progress: (None, "no models"))
     monkeypatch.setattr(bench_job, "_free_memory", lambda device: 1)
     report = bench(BenchOptions(output=tmp_path / "bench.json"))
@@ -290,9 +293,20 @@ def test_what_does_not_fit_is_left_out_and_the_rest_is_reported(tmp_path, monkey
     assert all("GB" in skipped.reason for skipped in report.skipped)
     assert report.help == HelpTime(help=0.02, python=0.02)
     assert report.gather_missing == "no models"
+    assert [(warp.size, warp.method) for warp in report.warps] == [(160, "vanilla")]
     assert json.loads((tmp_path / "bench.json").read_text())["limits"]["bf16_gflops"] == 100.0
     with pytest.raises(OptionError, match="hero-2048"):
         bench(BenchOptions(presets=("hero-2048",)))
+
+
+def test_a_warp_is_timed_and_its_memory_measured():
+    rate = warp_rate(512, LIMITS, seconds=0.05)
+    assert 0 < rate.seconds <= rate.median_seconds and rate.prepare_seconds > 0
+    picture = 512 * 512 * 3 * 4
+    assert rate.moved_bytes == picture * 2 + picture * (1 + 1 / 4)  # still and result; residuals at 512 and 256
+    assert rate.share == pytest.approx(rate.moved_bytes / (LIMITS.bandwidth_gbs * 1e9) / rate.seconds)
+    if sys.platform.startswith("linux"):
+        assert rate.peak_bytes is not None and 2 * picture < rate.peak_bytes < 40 * picture
 
 
 def test_the_papers_preset_is_taken_for_larger_than_the_preview():

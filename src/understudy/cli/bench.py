@@ -31,6 +31,12 @@ def _show(report: Any) -> str:
     lines.append(
         f"  blend     {1000 * report.blend.seconds:.0f} ms at 1024 x 1024 ({report.blend.share:.0%} of memory's limit)"
     )
+    for warp in report.warps:
+        memory = f", {warp.peak_bytes / 1e6:.0f} MB" if warp.peak_bytes is not None else ""
+        lines.append(
+            f"  warp      {1000 * warp.seconds:.0f} ms at {warp.size} x {warp.size}, {warp.method} "
+            f"({warp.share:.0%} of memory's limit){memory}"
+        )
     lines.append(f"  --help    {1000 * report.help.help:.0f} ms; python -c pass {1000 * report.help.python:.0f} ms")
     lines += [
         "",

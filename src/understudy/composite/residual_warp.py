@@ -136,6 +136,11 @@ class ResidualPyramid:
             picture = reduced
         return picture
 
+    @property
+    def residual_bytes(self) -> int:
+        """What every frame reads besides the still."""
+        return sum(residual.nbytes for residual in self._residuals)
+
     def apply(self, low: np.ndarray, motion: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         """One frame.
 

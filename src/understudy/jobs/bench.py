@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from understudy.errors import OptionError, UserError
+from understudy.jobs.bench_warp import WARPS, WarpRate, warp_rate
 from understudy.jobs.machine_limits import Limits, best_time, command_seconds, measure_limits, settle, times
 from understudy.provenance.record import machine
 
@@ -111,6 +112,8 @@ class BenchReport:
     presets: tuple[PresetRate, ...]
     skipped: tuple[SkippedPreset, ...]
     blend: BlendTime
+    warps: tuple[WarpRate, ...]
+    """Residual warping at 1024 and 4096 pixels a side, both ways."""
     help: HelpTime
 
 
@@ -135,6 +138,10 @@ def bench(options: BenchOptions | None = None, progress: Progress = lambda stage
     help_time = HelpTime(help=command_seconds(["-c", _HELP]), python=command_seconds(["-c", "pass"]))
     progress("blend", 0, None)
     blend = _blend(limits)
+    warps = []
+    for done, (size, method) in enumerate(WARPS):
+        progress("warp", done, len(WARPS))
+        warps.append(warp_rate(size, limits, method=method))
     rates, skipped = [], []
     shot = None
     with tempfile.TemporaryDirectory(prefix="understudy-bench-") as scratch:
@@ -159,6 +166,7 @@ def bench(options: BenchOptions | None = None, progress: Progress = lambda stage
         presets=tuple(rates),
         skipped=tuple(skipped),
         blend=blend,
+        warps=tuple(warps),
         help=help_time,
     )
     if options.output is not None:
