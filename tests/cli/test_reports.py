@@ -56,6 +56,30 @@ REPORTS = {
         seconds={"track": 3.0, "all": 4000.0},
         record=ODD,
     ),  # fmt: skip
+    "curves": Report(
+        num_frames=200,
+        rate=25,
+        output=ODD,
+        neutral="frame [3]",
+        filled=(Report(number=7, reason="no face [found]"),),
+        peaks={"AU12": (4.2, 31), "AU01": (0.0, 1)},
+        people_sheet=ODD,
+        plot=ODD,
+        record=ODD,
+        seconds=61.0,
+    ),  # fmt: skip
+    "animate": Report(
+        num_frames=48,
+        rate="24000/1001",
+        output=ODD,
+        filled=(Report(number=7, reason="no face [found]"),),
+        notes=("The head's window [a] reaches beyond the picture.",),
+        people_sheet=ODD,
+        performer_sheet=ODD,
+        sheet=ODD,
+        record=ODD,
+        seconds={"track": 3.0, "all": 40.0},
+    ),
     "measure": Report(
         scores=SCORES, jitter={"swap": 0.2}, numbers=(1, 2), size=128, missing=("LPIPS [x] is not at hand.",)
     ),
