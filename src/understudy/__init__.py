@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from understudy.errors import UserError as UserError
     from understudy.faces.align import CropTransform as CropTransform
     from understudy.faces.align import canonical_transform as canonical_transform
+    from understudy.faces.curves import Curves as Curves
+    from understudy.faces.curves import read_curves as read_curves
+    from understudy.faces.curves import write_curves as write_curves
     from understudy.faces.face import Face as Face
     from understudy.faces.face import Pose as Pose
     from understudy.jobs.animate import animate_still as animate_still
     from understudy.jobs.bench import BenchOptions as BenchOptions
     from understudy.jobs.bench import bench as bench
+    from understudy.jobs.curves import measure_curves as measure_curves
     from understudy.jobs.demo import DemoOptions as DemoOptions
     from understudy.jobs.demo import demo as demo
     from understudy.jobs.doctor import DoctorOptions as DoctorOptions
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from understudy.jobs.measure_animation import MeasureAnimationOptions as MeasureAnimationOptions
     from understudy.jobs.measure_animation import measure_animation as measure_animation
     from understudy.jobs.options_animate import AnimateOptions as AnimateOptions
+    from understudy.jobs.options_curves import CurvesOptions as CurvesOptions
     from understudy.jobs.options_gather import GatherOptions as GatherOptions
     from understudy.jobs.options_review import ReviewOptions as ReviewOptions
     from understudy.jobs.options_swap import SwapOptions as SwapOptions
@@ -75,9 +80,11 @@ _HOMES = {
     "dataset.face_set": ("FaceSet",),
     "errors": ("UnderstudyError", "UserError"),
     "faces.align": ("CropTransform", "canonical_transform"),
+    "faces.curves": ("Curves", "read_curves", "write_curves"),
     "faces.face": ("Face", "Pose"),
     "jobs.animate": ("animate_still",),
     "jobs.bench": ("BenchOptions", "bench"),
+    "jobs.curves": ("measure_curves",),
     "jobs.demo": ("DemoOptions", "demo"),
     "jobs.doctor": ("DoctorOptions", "doctor"),
     "jobs.gather": ("gather",),
@@ -92,6 +99,7 @@ _HOMES = {
     "jobs.measure": ("MeasureOptions", "measure"),
     "jobs.measure_animation": ("MeasureAnimationOptions", "measure_animation"),
     "jobs.options_animate": ("AnimateOptions",),
+    "jobs.options_curves": ("CurvesOptions",),
     "jobs.options_gather": ("GatherOptions",),
     "jobs.options_review": ("ReviewOptions",),
     "jobs.options_swap": ("SwapOptions",),

@@ -27,6 +27,8 @@ LIGHT = (
     "understudy.jobs.options_review",
     "understudy.jobs.options_swap",
     "understudy.jobs.options_track",
+    "understudy.jobs.curves",
+    "understudy.jobs.options_curves",
     "understudy.jobs.demo",
     "understudy.jobs.doctor",
     "understudy.jobs.gather",

@@ -24,6 +24,7 @@ ENTRIES = (
     Entry("train", "faces to a model that knows every identity of the cast"),
     Entry("swap", "plate and model to a finished shot", "merge", "convert"),
     Entry("animate", "a still and an expression, a performer or curves to a moving picture"),
+    Entry("curves", "what a performer's face does, as action units over time"),
     Entry("measure", "compare a swapped shot with the true answer", heading="Looking closer"),
     Entry("inspect", "the model's latent space: interpolate, neighbours, latents"),
     Entry("demo", "all of it on two packaged clips, with a report", heading="This machine"),

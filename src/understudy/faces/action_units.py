@@ -69,6 +69,8 @@ _PARTS_LIPS = {
 
 _RELIABLE = [ActionUnit.AU10, ActionUnit.AU12, ActionUnit.AU25, ActionUnit.AU26, ActionUnit.AU45]
 
+_AGAINST = 0.5  # of AU12, what AU15 loses
+
 _U = ActionUnit
 # After the emotional prototypes of Ekman and Friesen (EMFACS); strengths as they look natural on a moving face.
 _PRESETS: dict[str, dict[ActionUnit, float]] = {
@@ -265,7 +267,10 @@ class ActionUnitModel:
             if shapes is not None:
                 change = np.concatenate([change, shapes - rest.shapes], axis=1)
             units = change @ self._weights[f"relative{kind}"]
-        return np.clip(units, 0.0, HIGHEST).astype(np.float32)
+        units = np.clip(units, 0.0, HIGHEST)
+        # Smiles wider than the rendered people's would read as drawn-down corners too; the two pull against each other.
+        units[:, ActionUnit.AU15] = np.maximum(units[:, ActionUnit.AU15] - _AGAINST * units[:, ActionUnit.AU12], 0.0)
+        return units.astype(np.float32)
 
     def rest_of(
         self, landmarks: np.ndarray, blendshapes: np.ndarray | None = None, *, share: float = 0.1
