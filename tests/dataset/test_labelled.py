@@ -192,3 +192,38 @@ def test_the_weights_lie_on_the_mean_face():
     assert 0.4 < (rows.max() - rows.min()) / 160 < 0.6
     assert abs(columns.mean() / 160 - 0.5) < 0.02 and abs(rows.mean() / 160 - 0.52) < 0.04
     assert weights[0].max() == 0 and weights.max() > 100, "more at eyes and mouth"
+
+
+def test_points_move_with_their_pictures(tmp_path: Path):
+    """A white dot at every picture's point is still there after moves and flips."""
+    from understudy.dataset.labelled import POINTS
+
+    entries = make_folder(tmp_path, side=64)
+    points = np.random.default_rng(0).uniform(0.35, 0.65, (len(entries), 1, 2)).astype(np.float32)
+    for entry, (point,) in zip(entries, points, strict=True):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        at = np.mgrid[:64, :64][::-1].transpose(1, 2, 0) + 0.5
+        picture[:] = (255 * np.exp(-((at - point * 64) ** 2).sum(-1, keepdims=True) / 8)).astype(np.uint8)
+        cv2.imwrite(str(entry.picture), picture)
+    names = np.array([entry.picture.relative_to(tmp_path).as_posix() for entry in entries])
+    np.savez(tmp_path / POINTS, pictures=names[::-1], points=points[::-1])
+    moves = AugmentSettings(**{**vars(STILL), "shift": 0.1, "scale": 0.2, "rotation": 20.0})
+    (portion,) = pictures_of(tmp_path, augment=moves, side=64).batch(3, each=8, size=64)
+    for pictures, found in ((portion.inputs, portion.points), (portion.targets, portion.target_points)):
+        for picture, point in zip(pictures.mean(1).numpy(), found.numpy(), strict=True):
+            rows, columns = np.mgrid[:64, :64] + 0.5
+            middle = np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
+            assert np.abs(middle - point[0] * 64).max() < 0.3
+
+
+def test_points_that_are_lacking_are_named(tmp_path: Path):
+    from understudy.dataset.labelled import POINTS, read_points
+
+    entries = make_folder(tmp_path)
+    assert read_points(tmp_path, entries) is None
+    np.savez(tmp_path / POINTS, pictures=np.array(["pictures/0_0_0.png"]), points=np.zeros((1, 5, 2), np.float32))
+    with pytest.raises(DatasetError, match="no points of 0_0_1.png"):
+        read_points(tmp_path, entries)
+    (tmp_path / POINTS).write_bytes(b"PK nothing")
+    with pytest.raises(DatasetError, match="damaged"):
+        read_points(tmp_path, entries)

@@ -39,6 +39,10 @@ class Portion:
     """(B, c): what drives the face in ``inputs``; action units as fifths of OpenFace's 0 to 5, or one-hot expressions."""
     target_signals: torch.Tensor | None = None
     """(B, c): what drives the face in ``targets``."""
+    points: torch.Tensor | None = None
+    """(B, P, 2): x and y in the picture's unit square of points of the face in ``inputs``."""
+    target_points: torch.Tensor | None = None
+    """(B, P, 2): the same points in ``targets``."""
 
     def moved(self, place: Callable[[torch.Tensor], torch.Tensor]) -> Portion:
         """The same with every tensor put through ``place``."""

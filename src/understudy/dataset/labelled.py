@@ -9,6 +9,9 @@
 (a unit without a column rests at 0). ``person`` keeps people apart (default: everyone another). Pictures of one ``person`` and
 ``setup`` differ by the expression alone: same pose, light and camera, so that each is the true answer to the other's. ``part`` is
 ``train`` or ``test``. Pictures are square canonical crops, all of one ``oval_share`` (see ``faces.align.canonical_transform``).
+
+Rendered faces may come with ``points.npz``: ``pictures`` (N,) their paths below the folder, ``points`` (N, P, 2) float32 x and y in
+the crop's unit square of P points of the face, the same on every picture. They teach motion where pictures alone teach it slowly.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +31,7 @@ from understudy.faces.action_units import COUNT, HIGHEST, ActionUnit
 from understudy.provenance.atomic import write_text
 
 TABLE = "units.csv"
+POINTS = "points.npz"
 PARTS = ("train", "test")
 _NAMES = ("picture", "person", "setup", "part", "expression")
 
@@ -94,6 +99,31 @@ def write_folder(folder: Path, entries: Iterable[Labelled]) -> Path:
         table.writerow([name, entry.person, entry.setup, entry.part, entry.expression, *row])
     write_text(folder / TABLE, out.getvalue())
     return folder / TABLE
+
+
+def read_points(folder: Path, entries: Sequence[Labelled]) -> np.ndarray | None:
+    """Points of the faces, (N, P, 2) float32 in the crop's unit square in the order of ``entries``; None where the folder has none.
+
+    Raises:
+        DatasetError: damaged, or a picture without points.
+    """
+    path = folder / POINTS
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names, points = [str(name) for name in arrays["pictures"]], np.asarray(arrays["points"], np.float32)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DatasetError(f"{path} is damaged ({error}); write it anew or remove it.") from error
+    if points.ndim != 3 or points.shape[2] != 2 or len(points) != len(names) or not np.isfinite(points).all():
+        raise DatasetError(
+            f"{path} holds points of shape {points.shape} for {len(names)} pictures; (N, P, 2) is needed."
+        )
+    places = {name: place for place, name in enumerate(names)}
+    lacking = [entry for entry in entries if entry.picture.relative_to(folder).as_posix() not in places]
+    if lacking:
+        raise DatasetError(f"{path} has no points of {lacking[0].picture.name} ({len(lacking)} pictures lack them).")
+    return points[[places[entry.picture.relative_to(folder).as_posix()] for entry in entries]]
 
 
 def signals_of(entries: Sequence[Labelled], expressions: Sequence[str] = (), *, source: str = "the data") -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from understudy.dataset.augment import AugmentSettings, draw_jitter, draw_light, draw_moves, jitter, move, relight
 from understudy.dataset.batches import SMALLEST_SET, Portion, detail_weights, generator_for, to_tensors
-from understudy.dataset.labelled import Labelled, read_folder, signals_of
+from understudy.dataset.labelled import Labelled, read_folder, read_points, signals_of
 from understudy.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class LabelledPictures:
                 f"{folder} has {len(self.entries)} pictures for training; at least {SMALLEST_SET} are needed."
             )
         self.signals = signals_of(self.entries, expressions, source=str(folder))
+        self.points = read_points(folder, self.entries)
         self.people = sorted({entry.person for entry in self.entries})
         self.groups = [rows for rows in _groups(self.entries, self.signals).values() if len(rows) > 1]
         self._group_of = {row: group for group in self.groups for row in group}
@@ -106,7 +107,7 @@ class LabelledPictures:
         light, colours = draw_light(each, self.augment, generator), draw_jitter(each, self.augment, generator)
         inputs, targets = (jitter(relight(half, light), colours) for half in moved[:, :3].split(each))
         noise = torch.randn(inputs.shape, generator=generator) * self.augment.noise
-        return [self._portion(pairs, (inputs + noise).clamp(0, 1), targets, moved[each:, 3:])]
+        return [self._portion(pairs, (inputs + noise).clamp(0, 1), targets, moved[each:, 3:], moves)]
 
     def sample(self, *, each: int, size: int) -> list[Portion]:
         """The same pictures every time, from rest to another expression, unmoved and unlit."""
@@ -127,8 +128,26 @@ class LabelledPictures:
         rows = [shown for shown, _ in pairs] + [answer for _, answer in pairs]
         return torch.cat(to_tensors([(self.read(row), self._weights) for row in rows]), 1)
 
+    def _points(self, rows: Sequence[int], moves: torch.Tensor | None) -> torch.Tensor | None:
+        """(B, P, 2) points of the pictures, moved as they are."""
+        import torch
+
+        if self.points is None:
+            return None
+        points = torch.from_numpy(self.points[list(rows)])
+        if moves is None:
+            return points
+        # ``moves`` lead from the result to the picture, in [-1, 1] with align_corners=False.
+        back = torch.linalg.inv(moves[:, :, :2])
+        return ((2 * points - 1 - moves[:, None, :, 2]) @ back.mT + 1) / 2
+
     def _portion(
-        self, pairs: Sequence[tuple[int, int]], inputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+        self,
+        pairs: Sequence[tuple[int, int]],
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        moves: torch.Tensor | None = None,
     ) -> Portion:
         import torch
 
@@ -142,6 +161,8 @@ class LabelledPictures:
             weights=weights,
             signals=torch.from_numpy(self.signals[shown]),
             target_signals=torch.from_numpy(self.signals[answers]),
+            points=self._points(shown, moves),
+            target_points=self._points(answers, moves),
         )
 
 
