@@ -1,4 +1,4 @@
-"""The five losses and the two phases of Algorithm 1 (paper 003, section 3.3), and three terms of our own for pictures in pairs.
+"""The five losses and the two phases of Algorithm 1 (paper 003, section 3.3), and four terms of our own for pictures in pairs.
 
 Every term has a weight in :class:`LossSettings`; what a weight of 0 makes needless is not computed. D is cross entropy for
 expressions and mean squared error for action units; |.| is the mean absolute difference; pictures are in [-1, 1].
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = ("cycle", "adversarial", "drive", "warp", "refine")
 """The paper's terms, in the order of eq. 10."""
-OWN = ("pair", "features", "smooth")
+OWN = ("pair", "features", "smooth", "points")
 """Terms that the paper does not have."""
 
 
@@ -61,6 +61,9 @@ class LossSettings:
     """How much more a pixel of the face counts in ``pair`` and ``features``; the data's weights scale it."""
     features: float = 0.0
     """Of the mean absolute difference of D_r's features of O_r and of the true answer, where the data has it."""
+    points: float = 0.0
+    """Of the distance between where the motion fetches the face's points from and where they are, in pixels of the network,
+    where the data has points. Pictures alone pull a point only as far as its own blur reaches."""
     smooth: float = 0.0
     """Of the mean absolute difference of neighbouring motions, as share of ``coefficient``'s largest."""
 
@@ -216,6 +219,23 @@ def pair_loss(
         parts["features"] = torch.stack(differences).mean()
         total = total + weights.features * parts["features"]
     return total, parts
+
+
+def point_loss(flow: Tensor, coefficient: float, points: Tensor, target_points: Tensor) -> Tensor:
+    """Mean distance in pixels: the answer at a point's target must be fetched from the point, p_t + F(p_t) = p.
+
+    Args:
+        flow: (B, 2, s, s) in [-1, 1], before the coefficient.
+        points, target_points: (B, P, 2) in the picture's unit square.
+    """
+    size = flow.shape[-1]
+    # Unit square to the grid's coordinates, in which the middles of the outermost pixels are -1 and 1.
+    spread = 2 * size / (size - 1)
+    at = (target_points * size - 0.5) * (2 / (size - 1)) - 1
+    found = functional.grid_sample(flow, at[:, None], mode="bilinear", padding_mode="border", align_corners=True)
+    wanted = (points - target_points) * spread
+    error = 2 * coefficient * found[:, :, 0].mT - wanted
+    return (error.square().sum(-1) + 1e-10).sqrt().mean() * ((size - 1) / 2)
 
 
 def target_signals(

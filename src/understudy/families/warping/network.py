@@ -48,6 +48,10 @@ class WarpingSettings:
     quick_start: bool = False
     """Ours: the refinement adds to the warped picture instead of painting it anew, and the last layers of motion and refinement
     begin at 0, so that an untrained network answers with its picture. As published, it begins with noise."""
+    modulated: bool = False
+    """Ours: the signal also scales and shifts what the motion network's blocks normalise. A tiled signal is the same everywhere,
+    and what is the same everywhere the first normalisation takes off: as published, only its trace along the borders gets
+    through."""
     size: int = 128
     """Side of the pictures, pixels."""
     oval_share: float = 0.5
@@ -84,7 +88,7 @@ class WarpingSettings:
 
 
 class NormalisedBlock(nn.Module):
-    """x + IN(conv(ReLU(IN(conv(x)))))."""
+    """x + IN(conv(ReLU(IN(conv(x))))); with a modulation of (B, 2 channels), scales and shifts, around the inner IN."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -96,8 +100,12 @@ class NormalisedBlock(nn.Module):
             nn.InstanceNorm2d(channels, affine=True),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv_block(x)
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        inner = self.conv_block[:2](x)
+        if modulation is not None:
+            scale, shift = modulation[:, :, None, None].chunk(2, 1)
+            inner = inner * (1 + scale) + shift
+        return x + self.conv_block[2:](inner)
 
 
 class PlainBlock(nn.Module):
@@ -181,11 +189,18 @@ class Generator(nn.Module):
         self.encoding = _encoding(settings.signals, settings.width)
         self.flow_pred = _flow_pred(settings.width)
         self.refine = _refine(settings.width, settings.refine_halvings)
+        self.modulation = nn.ModuleList(
+            nn.Linear(settings.signals, 4 * settings.width) for _ in range(MOTION_BLOCKS if settings.modulated else 0)
+        )
 
     def motion(self, pictures: Tensor, signals: Tensor) -> Tensor:
         """(B, 3, s, s) and (B, c) as the network sees them -> flow (B, 2, s, s) in [-1, 1]."""
         tiled = signals.to(pictures.dtype)[:, :, None, None].expand(-1, -1, *pictures.shape[-2:])
-        return self.flow_pred(self.encoding(torch.cat([pictures, tiled], 1))).float()
+        first, blocks = self.encoding[:-MOTION_BLOCKS], self.encoding[-MOTION_BLOCKS:]
+        x = first(torch.cat([pictures, tiled], 1))
+        for at, block in enumerate(blocks):
+            x = block(x, self.modulation[at](signals)) if self.settings.modulated else block(x)
+        return self.flow_pred(x).float()
 
     def carry(self, pictures: Tensor, flow: Tensor) -> Tensor:
         """(B, C, s, s) warped by (B, 2, s, s) flow."""
@@ -260,6 +275,9 @@ class WarpingNetwork(nn.Module):
             self.apply(_initialise_freely)
             for last in (self.generator.flow_pred[-2], self.generator.refine[-1]):
                 nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        for layer in self.generator.modulation:
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def _initialise(module: nn.Module) -> None:

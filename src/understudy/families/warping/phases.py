@@ -16,6 +16,7 @@ from understudy.families.warping.losses import (
     critic_loss,
     generator_loss,
     pair_loss,
+    point_loss,
     target_signals,
 )
 from understudy.families.warping.network import WarpingNetwork, held
@@ -44,6 +45,10 @@ class Shown:
     """(B, 1, s, s): how much each pixel of ``truth`` counts; 0 throughout where it is not known."""
     generator: torch.Generator
     """Of the step's further random numbers."""
+    points: Tensor | None = None
+    """(B, P, 2) points of the face in I, in the unit square; where known."""
+    target_points: Tensor | None = None
+    """(B, P, 2) the same points in ``truth``."""
 
 
 class WarpingTrainable:
@@ -70,7 +75,7 @@ class WarpingTrainable:
             }
         made = network.generator
         return {
-            "motion": [*made.encoding.parameters(), *made.flow_pred.parameters()],
+            "motion": [*made.encoding.parameters(), *made.modulation.parameters(), *made.flow_pred.parameters()],
             "refinement": list(made.refine.parameters()),
         }
 
@@ -116,6 +121,8 @@ class WarpingTrainable:
             truth=truth.float() * 2 - 1,
             counts=counts,
             generator=generator,
+            points=_joined([p.points for p in batch]),
+            target_points=_joined([p.target_points for p in batch]),
         )
 
     def loss(self, phase: str, batch: Sequence[Portion], fade: float) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -149,6 +156,10 @@ class WarpingTrainable:
             if self.losses.pair > 0 or self.losses.features > 0:
                 paired, figures = pair_loss(network.critic_refined, made, shown.truth, shown.counts, self.losses)
                 total, parts = total + paired, parts | figures
+                if self.losses.points > 0 and shown.points is not None and shown.target_points is not None:
+                    coefficient = network.settings.coefficient
+                    parts["points"] = point_loss(made.flow, coefficient, shown.points, shown.target_points)
+                    total = total + self.losses.points * parts["points"]
         return total, parts
 
     @torch.no_grad()
@@ -166,3 +177,8 @@ class WarpingTrainable:
         """The generator; the critics stay in the run."""
         card = {"settings": asdict(self.warping.settings), "resolution": self.warping.settings.size}
         return dict(self.warping.generator.state_dict()), card
+
+
+def _joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    known = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(known) if known and len(known) == len(tensors) else None

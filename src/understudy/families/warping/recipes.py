@@ -106,7 +106,7 @@ def preview() -> Recipe:
     return Recipe(
         family="warping",
         preset="preview",
-        network={"width": 32, "coefficient": 0.15, "critic_width": 32, "quick_start": True},
+        network={"width": 32, "coefficient": 0.15, "critic_width": 32, "quick_start": True, "modulated": True},
         losses={
             "cycle": 0.0,
             "adversarial": 0.01,
@@ -116,6 +116,7 @@ def preview() -> Recipe:
             "pair": 10.0,
             "features": 0.5,
             "smooth": 0.5,
+            "points": 0.3,
             "generator_every": 1,
             "critic_every": 2,
         },

@@ -16,6 +16,8 @@ from understudy.families.warping.phases import WarpingTrainable
 from understudy.family import Recipe
 
 PACKAGED = Path(__file__).with_name("warping_128.safetensors")
+KEPT = ("width", "coefficient", "expressions", "unit_scale", "refine_halvings", "quick_start", "modulated", "size")
+"""Settings that a generator's weights mean nothing without."""
 
 
 def settings_of(network: Mapping[str, Any]) -> WarpingSettings:
@@ -59,12 +61,15 @@ def start(recipe: Recipe) -> WarpingTrainable:
     if recipe.start is not None:
         path = PACKAGED if recipe.start == "base" else Path(recipe.start)
         earlier = load_generator(path)
-        try:
-            network.generator.load_state_dict(earlier.state_dict())
-        except RuntimeError:
+        other = [
+            name for name, value in vars(earlier.settings).items() if name in KEPT and getattr(settings, name) != value
+        ]
+        if other:
             raise CheckpointError(
-                f"{path} has width {earlier.settings.width} and {earlier.settings.signals} signals, and the preset "
-                f"{recipe.preset} wants {settings.width} and {settings.signals}; use the preset it was trained with, or leave "
+                f"{path} has another {', another '.join(other)} than the preset {recipe.preset} wants "
+                f"({', '.join(str(getattr(earlier.settings, name)) for name in other)} instead of "
+                f"{', '.join(str(getattr(settings, name)) for name in other)}); use the preset it was trained with, or leave "
                 f"--from out."
-            ) from None
+            )
+        network.generator.load_state_dict(earlier.state_dict())
     return WarpingTrainable(network, LossSettings(**recipe.losses), seed=recipe.seed)

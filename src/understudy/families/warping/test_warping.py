@@ -21,6 +21,7 @@ from understudy.families.warping.losses import (
     generator_loss,
     gradient_penalty,
     pair_loss,
+    point_loss,
     target_signals,
     without,
 )
@@ -170,6 +171,30 @@ def test_untrained_quick_network_answers_with_its_picture() -> None:
     made = network.generator(pictures, torch.rand(2, 17))
     torch.testing.assert_close(made.refined, pictures, atol=1e-4, rtol=0)
     assert not made.flow.any()
+
+
+def test_a_tiled_signal_only_leaves_a_trace_along_the_borders() -> None:
+    """What is the same everywhere instance normalisation takes off: away from the border no signal is left."""
+    generator = Generator(replace(TINY, quick_start=False)).requires_grad_(False)
+    picture = torch.rand(1, 3, 64, 64)
+    answers = []
+    for signal in (0.0, 1.0):
+        given = torch.cat([picture, torch.full((1, 17, 64, 64), signal)], 1)
+        answers.append(generator.encoding[1](functional.conv2d(given, generator.encoding[0].weight, stride=2)))
+    torch.testing.assert_close(answers[0], answers[1], atol=1e-4, rtol=0)
+
+
+def test_modulation_lets_the_signal_in() -> None:
+    torch.manual_seed(0)
+    generator = WarpingNetwork(replace(TINY, quick_start=False, modulated=True)).generator
+    picture, signals = torch.rand(1, 3, 64, 64), torch.rand(1, 17)
+    plain = Generator(replace(TINY, quick_start=False))
+    plain.load_state_dict({name: value for name, value in generator.state_dict().items() if "modulation" not in name})
+    # It begins at nothing.
+    torch.testing.assert_close(generator.motion(picture, signals), plain.motion(picture, signals))
+    generator.motion(picture, signals).square().sum().backward()
+    assert len(generator.modulation) == 6
+    assert all(bool(layer.weight.grad.any()) for layer in generator.modulation)  # type: ignore[union-attr]
 
 
 def test_published_weights_begin_at_002() -> None:
@@ -539,11 +564,11 @@ def save(path, settings: WarpingSettings = TINY, seed: int = 0) -> Generator:
 def test_training_goes_on_from_a_checkpoint(tmp_path) -> None:
     generator = save(tmp_path / "m.safetensors")
     recipe = FAMILY.recipe("preview")
-    small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64}
+    small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64, "coefficient": 0.3, "modulated": False}
     again = start(replace(recipe, network=small, start=str(tmp_path / "m.safetensors")))
     for a, b in zip(again.warping.generator.parameters(), generator.parameters(), strict=True):
         assert torch.equal(a, b)
-    with pytest.raises(CheckpointError, match="width 4 and 17 signals.*wants 32"):
+    with pytest.raises(CheckpointError, match="another width, another coefficient.*4, 0.3.* instead of 32, "):
         start(replace(recipe, start=str(tmp_path / "m.safetensors")))
 
 
@@ -796,3 +821,30 @@ def test_files_that_would_run_something_are_refused(tmp_path) -> None:
         load_official(path)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_official(tmp_path / "none.pth")
+
+
+def test_point_loss_by_hand() -> None:
+    """A flow that fetches every point from where it is costs nothing; one of nothing costs the points' way in pixels."""
+    size, coefficient = 17, 0.25
+    points = torch.tensor([[[0.5, 0.5], [0.25, 0.75]]])
+    target = points + torch.tensor([2.0 / size, 0.0])
+    nothing = torch.zeros(1, 2, size, size)
+    assert float(point_loss(nothing, coefficient, points, target)) == pytest.approx(2.0, rel=1e-4)
+    flow = nothing.clone()
+    flow[:, 0] = -2 * (2 / (size - 1)) / (2 * coefficient)  # two pixels to the left, where the point came from
+    assert float(point_loss(flow, coefficient, points, target)) == pytest.approx(0.0, abs=1e-3)
+    picture = torch.zeros(1, 1, size, size)
+    picture[..., 8, 8] = 1.0
+    moved = warp(picture, 2 * coefficient * flow)
+    assert float(moved[0, 0, 8, 10]) == pytest.approx(1.0)
+
+
+def test_points_teach_where_the_data_has_them() -> None:
+    from dataclasses import replace as changed
+
+    subject = trainable("preview")
+    plain = portion()
+    assert "points" not in subject.loss("generator", [plain], 1.0)[1]
+    points = torch.rand(len(plain.inputs), 5, 2)
+    taught = changed(plain, points=points, target_points=points.roll(1, 1))
+    assert float(subject.loss("generator", [taught], 1.0)[1]["points"]) > 0
