@@ -83,6 +83,11 @@ class LossSettings:
         return self.adversarial > 0 or self.drive > 0 or self.features > 0
 
     @property
+    def paired(self) -> bool:
+        """Pictures whose true answer is known are asked for it."""
+        return self.pair > 0 or self.features > 0 or self.points > 0
+
+    @property
     def warped_critic(self) -> bool:
         """D_w has work."""
         return self.warp > 0

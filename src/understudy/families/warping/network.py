@@ -196,10 +196,11 @@ class Generator(nn.Module):
     def motion(self, pictures: Tensor, signals: Tensor) -> Tensor:
         """(B, 3, s, s) and (B, c) as the network sees them -> flow (B, 2, s, s) in [-1, 1]."""
         tiled = signals.to(pictures.dtype)[:, :, None, None].expand(-1, -1, *pictures.shape[-2:])
-        first, blocks = self.encoding[:-MOTION_BLOCKS], self.encoding[-MOTION_BLOCKS:]
-        x = first(torch.cat([pictures, tiled], 1))
-        for at, block in enumerate(blocks):
-            x = block(x, self.modulation[at](signals)) if self.settings.modulated else block(x)
+        x = torch.cat([pictures, tiled], 1)
+        modulations = iter(self.modulation)
+        for layer in self.encoding:
+            heard = self.settings.modulated and isinstance(layer, NormalisedBlock)
+            x = layer(x, next(modulations)(signals)) if heard else layer(x)
         return self.flow_pred(x).float()
 
     def carry(self, pictures: Tensor, flow: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ class WarpingTrainable:
             )
         drawn = target_signals(signals, generator, self.losses, settings)
         truth, counts = torch.cat([p.targets for p in batch]), torch.zeros_like(inputs[:, :1])
-        if self.losses.pair > 0 or self.losses.features > 0:
+        if self.losses.paired:
             named = [p.signals if p.target_signals is None else p.target_signals for p in batch]
             known = torch.cat([n for n in named if n is not None]).float() * scale
             # A target that is the input itself answers no other signal.
@@ -153,13 +153,15 @@ class WarpingTrainable:
             total, parts = generator_loss(
                 critics, made, shown.targets, shown.pictures, cycle, self.losses, network.settings
             )
-            if self.losses.pair > 0 or self.losses.features > 0:
+            if self.losses.paired:
                 paired, figures = pair_loss(network.critic_refined, made, shown.truth, shown.counts, self.losses)
                 total, parts = total + paired, parts | figures
-                if self.losses.points > 0 and shown.points is not None and shown.target_points is not None:
-                    coefficient = network.settings.coefficient
-                    parts["points"] = point_loss(made.flow, coefficient, shown.points, shown.target_points)
-                    total = total + self.losses.points * parts["points"]
+            told = shown.counts.flatten(1).any(1)
+            if self.losses.points > 0 and shown.points is not None and shown.target_points is not None and told.any():
+                parts["points"] = point_loss(
+                    made.flow[told], network.settings.coefficient, shown.points[told], shown.target_points[told]
+                )
+                total = total + self.losses.points * parts["points"]
         return total, parts
 
     @torch.no_grad()

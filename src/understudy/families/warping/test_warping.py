@@ -842,11 +842,13 @@ def test_point_loss_by_hand() -> None:
 
 
 def test_points_teach_where_the_data_has_them() -> None:
-    from dataclasses import replace as changed
-
     subject = trainable("preview")
     plain = portion()
     assert "points" not in subject.loss("generator", [plain], 1.0)[1]
     points = torch.rand(len(plain.inputs), 5, 2)
-    taught = changed(plain, points=points, target_points=points.roll(1, 1))
+    taught = replace(plain, points=points, target_points=points.roll(1, 1))
+    assert float(subject.loss("generator", [taught], 1.0)[1]["points"]) > 0
+    alone = replace(taught, targets=plain.inputs, target_points=points)
+    assert "points" not in subject.loss("generator", [alone], 1.0)[1], "asked for something else, they do not stay"
+    subject.losses = LossSettings(points=1.0)
     assert float(subject.loss("generator", [taught], 1.0)[1]["points"]) > 0
