@@ -219,6 +219,12 @@ class Family:
     """The checkpoint that comes with the package, for families that perform without training; None where there is none."""
     labelled: bool = False
     """It learns from labelled pictures of many people (``understudy train --data``), not from a cast's face sets."""
+    parts: tuple[str, ...] = ()
+    """Networks that are trained one after another (``understudy train --stage``), in order; ``recipe`` then takes ``stage=``.
+    Empty where a training is one."""
+    batches: Callable[..., Any] | None = None
+    """``batches(recipe, folder, layout=..., keep=..., rank=..., progress=...)``: what ``--data`` names as training batches, for
+    families whose pictures are labelled in a way of their own; None for :mod:`understudy.dataset.labelled`'s."""
 
 
 def checkpoint_path(run: Path) -> Path:

@@ -43,6 +43,8 @@ class Portion:
     """(B, P, 2): x and y in the picture's unit square of points of the face in ``inputs``."""
     target_points: torch.Tensor | None = None
     """(B, P, 2): the same points in ``targets``."""
+    regions: torch.Tensor | None = None
+    """(B, s, s) uint8: the region (``understudy.faces.regions.Region``) of every pixel of ``targets``."""
 
     def moved(self, place: Callable[[torch.Tensor], torch.Tensor]) -> Portion:
         """The same with every tensor put through ``place``."""

@@ -33,6 +33,9 @@ class TrainOptions:
     preset: str = field(
         default="preview", metadata={"help": "Size and length of the training; the family's page lists them."}
     )
+    stage: str | None = field(
+        default=None, metadata={"help": "Which network, for families that train several one after another."}
+    )
     project: Path | None = field(default=None, metadata={"help": "Project folder; default: the one around you."})
     identities: tuple[str, ...] = field(
         default=(), metadata={"help": "Whom to learn; repeat it for several. Default: everyone with gathered faces."}
@@ -110,7 +113,11 @@ class TrainReport:
 
 def make_recipe(options: TrainOptions, project: Project | None) -> Recipe:
     """The preset with the options' changes."""
-    recipe = families.get(options.family).recipe(options.preset)
+    family = families.get(options.family)
+    if options.stage not in (family.parts or (None,)):
+        parts = f"choose {', '.join(family.parts)}" if family.parts else f"{options.family} trains in one; leave it out"
+        raise OptionError(f"--stage {options.stage or 'is needed'}: {parts}.")
+    recipe = family.recipe(options.preset, **({"stage": options.stage} if family.parts else {}))
     last = recipe.stages[-1]
     if options.pictures is not None:
         last = replace(last, pictures=options.pictures)
@@ -234,7 +241,7 @@ def _train_paired(options: TrainOptions, progress: Progress) -> TrainReport:
 
 def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
     from understudy.dataset.labelled_batches import LabelledPictures
-    from understudy.jobs.labelled_data import labelled_folder
+    from understudy.jobs.labelled_data import FOLDER, labelled_folder
 
     family = families.get(options.family)
     if not family.labelled:
@@ -246,7 +253,13 @@ def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
     project = find_project(options.project, required=False)
     consent = require_consent("people", "train", project=project, consent=options.consent)
     recipe = make_recipe(options, project)
-    run = (project.runs if project is not None else Path("runs")) / (options.run or f"{options.family}-{recipe.preset}")
+    named = "-".join(part for part in (options.family, options.stage, recipe.preset) if part)
+    run = (project.runs if project is not None else Path("runs")) / (options.run or named)
+    if family.batches is not None:
+        batches = family.batches(
+            recipe, options.data, layout=options.layout, keep=run / FOLDER, rank=_rank(), progress=progress
+        )
+        return _run_labelled(options, recipe, run, batches, consent, progress)
     side = round(recipe.stages[-1].resolution * 1.25)
     oval_share = float(recipe.network.get("oval_share", 0.5))
     folder = labelled_folder(options.data, options.layout, run, side=side, oval_share=oval_share, progress=progress)
@@ -259,7 +272,20 @@ def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
         seed=recipe.seed,
         rank=_rank(),
     )
-    trainable = family.trainable(recipe, ("people",), {})
+    return _run_labelled(options, recipe, run, batches, consent, progress)
+
+
+def _run_labelled(
+    options: TrainOptions,
+    recipe: Recipe,
+    run: Path,
+    batches: Any,
+    consent: Consent,
+    progress: Progress,
+) -> TrainReport:
+    """Train on ``batches``, which know how many pictures of which people they draw from."""
+    assert options.data is not None
+    trainable = families.get(options.family).trainable(recipe, ("people",), {})
     data = f"{options.data.resolve().name} ({options.layout}): {len(batches)} pictures of {len(batches.people)} people"
     return _run(options, recipe, run, ("people",), trainable, batches, {"people": consent}, data, progress)
 
