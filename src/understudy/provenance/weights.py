@@ -159,6 +159,20 @@ WEIGHTS: tuple[Weight, ...] = (
         published="github.com/foamliu/MobileFaceNet, weights/MobileFaceNet.onnx, "
         "commit a6cc9032a659b615f477833e1a70b5e7931bcccc",
     ),
+    Weight(
+        name="inception-fid",
+        file="pt_inception-2015-12-05-6726825d.pth",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        num_bytes=95628359,
+        licence="Apache-2.0 (mseitzer/pytorch-fid; ported from TensorFlow's graph of 2015-12-05, trained on ImageNet)",
+        commercial=True,
+        purpose="features for FID and classes for the Inception Score, for evaluation only",
+        sources=(
+            Address(
+                url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+            ),
+        ),
+    ),
 )
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
