@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ class ModelCard:
     date: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
+    taught_by: Sequence[str] = ()
+    """Foreign networks, by their names in the weights' table, whose judgement was part of the loss: none of them may score it."""
 
 
 def save_checkpoint(path: Path | str, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from understudy.dataset.augment import AugmentSettings, draw_light, draw_moves, move, relight
+from understudy.dataset.held_back import held_back
 from understudy.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def detail_weights(mask: np.ndarray, landmarks: np.ndarray, *, gain: float = 2.0
 class FaceSetPictures:
     """One identity's face sets, held in memory while they fit the budget, else read as they are needed."""
 
-    def __init__(self, face_set: FaceSet, size: int, *, budget: int = 2_000_000_000) -> None:
+    def __init__(self, face_set: FaceSet, size: int, *, budget: int = 2_000_000_000, hold_back: int = 0) -> None:
         self.face_set = face_set
-        self.entries = list(face_set.entries())
+        self.entries = [entry for entry in face_set.entries() if not held_back(entry.number, hold_back)]
         self.size = size
         self.keep = len(self.entries) * size * size * 4 <= budget
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}

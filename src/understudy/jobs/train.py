@@ -63,6 +63,12 @@ class TrainOptions:
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
     devices: int = field(default=1, metadata={"help": "Devices to train on; start with torchrun for more than one."})
     seed: int = field(default=0, metadata={"help": "Of all random numbers."})
+    hold_back: int = field(
+        default=0,
+        metadata={
+            "help": "Keep one stretch of 12 frames in so many away from training, for 'understudy evaluate model'. 0: none."
+        },
+    )
     consent: Path | None = field(default=None, metadata={"help": "A consent record, outside a project's cast."})
     paired: Path | None = field(
         default=None,
@@ -83,6 +89,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.minutes is not None and self.minutes <= 0:
             raise OptionError(f"--minutes {self.minutes:g}: training needs a positive number of minutes.")
+        if self.hold_back < 0 or self.hold_back == 1:
+            raise OptionError(f"--hold-back {self.hold_back}: must be 2 or more, 20 is usual; 0 keeps nothing back.")
         for name, value in (("pictures", self.pictures), ("batch", self.batch), ("devices", self.devices)):
             if value is not None and value < 1:
                 raise OptionError(f"--{name} {value}: must be 1 or more.")
@@ -176,9 +184,14 @@ def train(options: TrainOptions, progress: Progress = lambda *_: None) -> TrainR
     Raises:
         OptionError, DatasetError, ConsentError, CheckpointError, StorageError.
     """
+    labelled = options.data is not None or families.get(options.family).labelled
+    if options.hold_back and (options.paired is not None or labelled):
+        raise OptionError(
+            "--hold-back is for gathered faces; labelled data name their test pictures themselves (part)."
+        )
     if options.paired is not None:
         return _train_paired(options, progress)
-    if options.data is not None or families.get(options.family).labelled:
+    if labelled:
         return _train_labelled(options, progress)
     project = find_project(options.project)
     identities = options.identities or tuple(project.gathered())
@@ -202,7 +215,11 @@ def train(options: TrainOptions, progress: Progress = lambda *_: None) -> TrainR
     resolution = recipe.stages[-1].resolution
     sources = {
         # Pictures twice as large keep their sharpness when they are moved.
-        name: FaceSetPictures(face_set, min(face_set.size, resolution * 2 if resolution <= 256 else resolution))
+        name: FaceSetPictures(
+            face_set,
+            min(face_set.size, resolution * 2 if resolution <= 256 else resolution),
+            hold_back=options.hold_back,
+        )
         for name, face_set in zip(identities, sets, strict=True)
     }
     batches = IdentityBatches(sources, augment=recipe.augment, seed=recipe.seed, rank=_rank())
@@ -304,7 +321,7 @@ def _run(
     from understudy.checkpoint import ModelCard, save_checkpoint
     from understudy.training.loop import Loop, LoopOptions
 
-    _claim(run, recipe, identities)
+    _claim(run, recipe, identities, options.hold_back)
     record = RunRecord.begin("train", options)
     for name, consent in consents.items():
         record.add_consent(name, consent)
@@ -330,6 +347,7 @@ def _run(
             date=date.today().isoformat(),
             figures=report.figures,
             version=__version__,
+            taught_by=tuple(getattr(trainable, "taught_by", ())),  # most families learn from their pictures alone
         )
         save_checkpoint(path, tensors, card)
         record.figures = {"pictures": report.pictures, "seconds": report.seconds, **report.figures}
@@ -350,11 +368,10 @@ def _run(
     )
 
 
-def _claim(run: Path, recipe: Recipe, identities: tuple[str, ...]) -> None:
+def _claim(run: Path, recipe: Recipe, identities: tuple[str, ...], hold_back: int) -> None:
     """Write the run's settings, or check that they are the ones it began with."""
-    settings: dict[str, Any] = json.loads(
-        json.dumps({"recipe": asdict(recipe), "identities": list(identities)}, default=str)
-    )
+    facts = {"recipe": asdict(recipe), "identities": list(identities), "hold_back": hold_back}
+    settings: dict[str, Any] = json.loads(json.dumps(facts, default=str))
     path = run / SETTINGS
     if not path.exists():
         write_json(path, settings)
@@ -367,6 +384,8 @@ def _claim(run: Path, recipe: Recipe, identities: tuple[str, ...]) -> None:
     )
     if before.get("identities") != settings["identities"]:
         changed.append("identities")
+    if before.get("hold_back", 0) != hold_back:
+        changed.append("hold_back")
     if changed:
         raise OptionError(
             f"{run} began with other settings ({', '.join(changed)}); give the first ones again to go on with it, or name a new "
