@@ -10,7 +10,7 @@ performance; it can be had for rendered performers only. Without it, only identi
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,10 @@ from understudy.errors import DatasetError, MediaError, OptionError
 
 if TYPE_CHECKING:
     from understudy.dataset.face_set import FaceEntry
+    from understudy.faces.face import Face
     from understudy.family import Performer, SwapResult
     from understudy.jobs.clip_faces import ClipFaces, TrackedFace
+    from understudy.jobs.measure_scale import FrameCrops
     from understudy.jobs.project import Project
     from understudy.jobs.track import FaceFinder
     from understudy.media.clip import Clip
@@ -60,6 +62,10 @@ class MeasureOptions:
     keep: Path | None = field(default=None, metadata={"help": "Keep the nearest-neighbour swap in this folder."})
     size: int = field(default=128, metadata={"help": "Side of the canonical crop that is measured, pixels."})
     every: int = field(default=1, metadata={"help": "Measure every Nth frame; flicker wants 1."})
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or self.size < 32:
+            raise OptionError("--every must be 1 or more, and --size 32 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,45 +105,23 @@ def measure(
         DatasetError: the identity has no gathered faces.
         OptionError: a number that cannot be used.
     """
+    from understudy.jobs.measure_scale import Scale
     from understudy.jobs.project import find_project
-    from understudy.media.clip import open_clip
     from understudy.metrics.identity import missing_identity
     from understudy.metrics.lpips import missing_lpips
 
-    if options.every < 1 or options.size < 32:
-        raise OptionError("--every must be 1 or more, and --size 32 or more.")
     project = find_project(options.project)
     missing = [sentence for sentence in (options.truth and missing_lpips(), missing_identity()) if sentence]
-    folder = project.faces(options.identity)
-    scale = _Scale(
+    scale = Scale(
         options.every,
-        None if missing_identity() else _person(folder, options.size),
+        None if missing_identity() else person_embedding(project.faces(options.identity), options.size),
         lpips=options.truth is not None and not missing_lpips(),
     )
-    neighbours = None
-    with ExitStack() as stack:
-        person = stack.enter_context(plate_person(options.plate, project, progress, finder=finder))
-        clips = {"swap": options.swap, "plate": options.plate, "truth": options.truth or options.plate}
-        if options.run:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-")))
-            clips["neighbour"], neighbours = _neighbour_swap(
-                options, project, options.keep or scratch, progress, finder
-            )
-        opened = {name: stack.enter_context(open_clip(clip)) for name, clip in clips.items()}
-        plate = opened["plate"]
-        _same_frames(opened)
-        for done, frames in enumerate(zip(*opened.values(), strict=True)):
-            progress("measure", done, len(plate))
-            found = person.face(frames[1].number) if done % options.every == 0 else None
-            if found is not None:
-                views = {name: frame.view() for name, frame in zip(opened, frames, strict=True)}
-                scale.add(_Frame.cut(frames[1].number, views, found, options.size), has_truth=options.truth is not None)
-        progress("measure", len(plate), len(plate))
-        if not scale.numbers:
-            raise MediaError(f"{options.plate} has no frame with a face that could be measured.")
-        if options.truth is None:
-            opened.pop("truth")
-        shake = {name: _jitter(clip, project, progress, finder) for name, clip in opened.items()}
+    with open_shot(options, project, progress, finder=finder) as shot:
+        for frame in shot.measured(progress):
+            scale.add(frame)
+        jitter = {name: track_jitter(shot.tracks(name, project, progress, finder=finder)) for name in shot.seen}
+        neighbours = shot.neighbours
     return MeasureReport(
         swap=options.swap,
         plate=options.plate,
@@ -146,34 +130,11 @@ def measure(
         size=options.size,
         numbers=tuple(scale.numbers),
         scores=scale.means(),
-        per_frame=scale.values,
-        jitter=shake,
+        per_frame=scale.per_frame(),
+        jitter=jitter,
         neighbours=neighbours,
         missing=tuple(missing),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    """One frame's canonical crops (size, size, 3) in [0, 1], the face's mask and its landmarks, both in crop pixels."""
-
-    number: int
-    crops: dict[str, np.ndarray]
-    mask: np.ndarray
-    landmarks: np.ndarray
-
-    @classmethod
-    def cut(cls, number: int, views: dict[str, np.ndarray], found: TrackedFace, size: int) -> _Frame:
-        """Cut every candidate where the plate's face is."""
-        from understudy.faces.parse import face_mask
-
-        landmarks = found.transform.points_to_crop(found.face.landmarks, size)
-        return cls(
-            number=number,
-            crops={name: np.clip(found.transform.to_crop(view, size), 0, 1) for name, view in views.items()},
-            mask=face_mask(landmarks, size),
-            landmarks=landmarks,
-        )
 
 
 def load_portraits(
@@ -233,7 +194,7 @@ def plate_person(
         yield PlatePerson(faces)
 
 
-def _person(folder: Path, size: int) -> np.ndarray:
+def person_embedding(folder: Path, size: int) -> np.ndarray:
     """What the identity looks like to the identity network: the mean embedding of some of its pictures."""
     from understudy.dataset.face_set import FaceSet
     from understudy.metrics.identity import embed, mean_embedding
@@ -248,20 +209,103 @@ def _person(folder: Path, size: int) -> np.ndarray:
     return mean_embedding(np.stack(embeddings))
 
 
-def _jitter(clip: Clip, project: Project, progress: Progress, finder: FaceFinder | None) -> float:
-    """Shake of the main person's landmarks in a clip, each frame measured once and nothing smoothed."""
-    from understudy.jobs.options_track import TrackOptions
-    from understudy.jobs.track import track_clip
+@dataclass(kw_only=True)
+class Shot:
+    """A swapped shot and what it is compared with, opened side by side.
+
+    Attributes:
+        clips: candidate -> its clip; "swap", "plate", "truth" (the plate again where there is none), maybe "neighbour".
+        has_truth: whether "truth" is one.
+        person: who is measured.
+        neighbours: how the nearest-neighbour swap went, None where it was not asked for.
+    """
+
+    clips: dict[str, Clip]
+    has_truth: bool
+    person: PlatePerson
+    neighbours: dict[str, Any] | None
+    options: MeasureOptions
+
+    @property
+    def seen(self) -> list[str]:
+        """The candidates that were really given."""
+        return [name for name in self.clips if name != "truth" or self.has_truth]
+
+    def measured(self, progress: Progress) -> Iterator[FrameCrops]:
+        """Every Nth frame in which the plate's person has a face; one is held at a time.
+
+        Raises:
+            MediaError: there is none.
+        """
+        from understudy.jobs.measure_scale import FrameCrops
+
+        plate, any_found = self.clips["plate"], False
+        for done, frames in enumerate(zip(*self.clips.values(), strict=True)):
+            progress("measure", done, len(plate))
+            number = frames[list(self.clips).index("plate")].number
+            found = self.person.face(number) if done % self.options.every == 0 else None
+            if found is not None:
+                any_found = True
+                yield FrameCrops.cut(
+                    number,
+                    dict(zip(self.clips, frames, strict=True)),
+                    found,
+                    self.options.size,
+                    has_truth=self.has_truth,
+                )
+        progress("measure", len(plate), len(plate))
+        if not any_found:
+            raise MediaError(f"{self.options.plate} has no frame with a face that could be measured.")
+
+    def tracks(
+        self, name: str, project: Project, progress: Progress, *, finder: FaceFinder | None = None
+    ) -> dict[int, Face]:
+        """The main person's face in every frame of a candidate, measured once and nothing smoothed."""
+        from understudy.jobs.options_track import TrackOptions
+        from understudy.jobs.track import track_clip
+
+        plainly = TrackOptions(stabilise=False, smooth=False)
+        clip = self.clips[name]
+        with track_clip(clip, options=plainly, finder=finder, cache=project.tracks, progress=progress) as faces:
+            person = PlatePerson(faces)
+            found = ((number, person.face(number)) for number in faces.numbers)
+            return {number: tracked.face for number, tracked in found if tracked is not None}
+
+
+@contextmanager
+def open_shot(
+    options: MeasureOptions, project: Project, progress: Progress, *, finder: FaceFinder | None = None
+) -> Iterator[Shot]:
+    """Open the clips of a shot, and make the nearest-neighbour swap where ``options.run`` asks for it.
+
+    Raises:
+        MediaError: a clip cannot be read, or the clips do not have the same frames and size.
+        OptionError, CheckpointError: no such run.
+    """
+    from understudy.media.clip import open_clip
+
+    neighbours = None
+    with ExitStack() as stack:
+        person = stack.enter_context(plate_person(options.plate, project, progress, finder=finder))
+        sources = {"swap": options.swap, "plate": options.plate, "truth": options.truth or options.plate}
+        if options.run:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-")))
+            sources["neighbour"], neighbours = _neighbour_swap(
+                options, project, options.keep or scratch, progress, finder
+            )
+        clips = {name: stack.enter_context(open_clip(source)) for name, source in sources.items()}
+        _same_frames(clips)
+        has_truth = options.truth is not None
+        yield Shot(clips=clips, has_truth=has_truth, person=person, neighbours=neighbours, options=options)
+
+
+def track_jitter(faces: Mapping[int, Face]) -> float:
+    """Shake of a face by frame number, plate pixels; not-a-number where it is seen in fewer than five frames."""
     from understudy.metrics.jitter import landmark_jitter
 
-    plainly = TrackOptions(stabilise=False, smooth=False)
-    with track_clip(clip, options=plainly, finder=finder, cache=project.tracks, progress=progress) as faces:
-        person = PlatePerson(faces)
-        found = [(number, person.face(number)) for number in faces.numbers]
-        usable = [(number, tracked.face.landmarks) for number, tracked in found if tracked is not None]
-    if len(usable) < 5:
+    if len(faces) < 5:
         return float("nan")
-    return landmark_jitter(np.stack([points for _, points in usable]), [number for number, _ in usable])
+    return landmark_jitter(np.stack([face.landmarks for face in faces.values()]), list(faces))
 
 
 def _same_frames(clips: dict[str, Clip]) -> None:
@@ -273,52 +317,6 @@ def _same_frames(clips: dict[str, Clip]) -> None:
                 f"{other.source} has {sizes[0]}, the plate {plate.source} has {sizes[1]}; "
                 "only shots of the same frames can be compared."
             )
-
-
-class _Scale:
-    """Collects the measures."""
-
-    def __init__(self, every: int, person: np.ndarray | None, *, lpips: bool) -> None:
-        self.every, self.person, self.lpips = every, person, lpips
-        self.numbers: list[int] = []
-        self.values: dict[str, dict[str, list[float]]] = {}
-        self.previous: _Frame | None = None
-
-    def add(self, frame: _Frame, *, has_truth: bool) -> None:
-        """Measure every candidate of a frame."""
-        from understudy.metrics.flicker import flicker
-        from understudy.metrics.identity import embed, similarity
-        from understudy.metrics.lpips import lpips
-        from understudy.metrics.psnr import psnr
-        from understudy.metrics.ssim import ssim
-
-        self.numbers.append(frame.number)
-        truth, before = frame.crops["truth"], self.previous
-        if before is not None and frame.number - before.number != self.every:
-            before = None  # frames without a face lie between: that is no step of the shot
-        for name, crop in frame.crops.items():
-            if self.person is not None and (name != "truth" or has_truth):
-                # At the crop's size, so that every candidate is seen at the same resolution.
-                self._keep(name, "identity", similarity(embed(crop, frame.landmarks), self.person))
-            if name == "truth" or not has_truth:
-                continue
-            self._keep(name, "ssim", ssim(crop, truth, mask=frame.mask))
-            self._keep(name, "psnr", psnr(crop, truth, mask=frame.mask))
-            if self.lpips:
-                self._keep(name, "lpips", lpips(crop, truth, mask=frame.mask))
-            if before is not None and name in before.crops:
-                value = flicker(crop, before.crops[name], truth, before.crops["truth"], mask=frame.mask * before.mask)
-                self._keep(name, "flicker", value)
-        self.previous = frame
-
-    def means(self) -> dict[str, dict[str, float]]:
-        return {
-            name: {measure: float(np.mean(values)) for measure, values in measures.items()}
-            for name, measures in self.values.items()
-        }
-
-    def _keep(self, name: str, measure: str, value: float) -> None:
-        self.values.setdefault(name, {}).setdefault(measure, []).append(value)
 
 
 class NeighbourPerformer:
