@@ -15,7 +15,7 @@ import pytest
 
 from understudy.errors import OptionError
 from understudy.jobs import demo as demo_job
-from understudy.jobs import demo_report
+from understudy.jobs import demo_report, report_page
 from understudy.jobs.bench import PRESETS, BenchOptions, BlendTime, HelpTime, bench
 from understudy.jobs.bench_warp import warp_rate
 from understudy.jobs.demo import TAKES, DemoOptions, demo
@@ -184,7 +184,7 @@ def test_a_demo_needs_minutes_and_its_clips(stages, tmp_path, monkeypatch):
 
 
 def test_a_chart_skips_what_is_not_finite_and_bears_constants():
-    chart = demo_report.line_chart("PSNR", [1, 2, 3], {"swap": [1.0, float("inf"), 1.0], "plate": [1.0, 1.0]})
+    chart = report_page.line_chart("PSNR", [1, 2, 3], {"swap": [1.0, float("inf"), 1.0], "plate": [1.0, 1.0]})
     assert chart.count("<polyline") == 2
     assert "nan" not in chart and "inf" not in chart
 

@@ -6,7 +6,7 @@ import html
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -16,6 +16,7 @@ import numpy as np
 
 import understudy
 from understudy.jobs.measure import MEASURES
+from understudy.jobs.report_page import line_chart, style
 from understudy.jobs.sheet import draw_sheet, write_picture
 from understudy.provenance.atomic import write_text
 
@@ -43,6 +44,7 @@ def write_report(project: Project, facts: Mapping[str, Any], progress: Progress 
         _contact_sheet(project, swap, folder)
     preview = _copy_preview(facts["train"], folder)
     text = Template((resources.files("understudy.jobs") / "demo_report.html").read_text("utf-8")).substitute(
+        style=style(),
         lead=_lead(facts),
         cards=_cards(facts),
         notes=_notes(facts),
@@ -175,41 +177,6 @@ def _charts(measured: Mapping[str, Any]) -> Iterable[str]:
         }
         if lines and len(numbers) > 1:
             yield line_chart(f"{MEASURES[name][0]} by frame", numbers, lines)
-
-
-def line_chart(title: str, numbers: Sequence[int], lines: Mapping[str, Sequence[float]]) -> str:
-    """An SVG of values by frame number; a line with one value less than there are frames begins at the second."""
-    width, height, left, right, top, bottom = 420, 170, 44, 8, 24, 20
-    values = [value for line in lines.values() for value in line if math.isfinite(value)]
-    low, high = min(values), max(values)
-    low, high = (low - 0.5, high + 0.5) if high - low < 1e-9 else (low, high)
-    span = max(numbers[-1] - numbers[0], 1)
-
-    def place(number: int, value: float) -> str:
-        x = left + (number - numbers[0]) / span * (width - left - right)
-        y = top + (high - value) / (high - low) * (height - top - bottom)
-        return f"{x:.1f},{y:.1f}"
-
-    paths = []
-    for name in [name for name in ("plate", "neighbour", "swap") if name in lines]:
-        line = lines[name]
-        shown = numbers[len(numbers) - len(line) :]
-        points = " ".join(place(n, v) for n, v in zip(shown, line, strict=True) if math.isfinite(v))
-        paths.append(f'<polyline points="{points}" fill="none" stroke="var(--{name})" stroke-width="1.6"/>')
-    ticks = "".join(
-        f'<line x1="{left}" x2="{width - right}" y1="{y}" y2="{y}" stroke="var(--line)"/>'
-        f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{value:.3g}</text>'
-        for value, y in ((high, top), ((high + low) / 2, (top + height - bottom) / 2), (low, height - bottom))
-    )
-    feet = (
-        f'<text x="{left}" y="{height - 4}">{numbers[0]}</text>'
-        f'<text x="{width - right}" y="{height - 4}" text-anchor="end">{numbers[-1]}</text>'
-    )
-    words = html.escape(title)
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{words}">'
-        f'<text x="{left}" y="14">{words}</text>{ticks}{feet}{"".join(paths)}</svg>'
-    )
 
 
 def _training_rate(facts: Mapping[str, Any]) -> float:
