@@ -163,18 +163,19 @@ def mirror_map() -> np.ndarray:
         return arrays["mirror"].astype(np.int64)
 
 
-def fit_mesh(landmarks: np.ndarray) -> MeshFit:
+def fit_mesh(landmarks: np.ndarray, mesh: np.ndarray | None = None) -> MeshFit:
     """Lay the mean mesh onto a face by least squares over its stable points.
 
     Args:
         landmarks: (478, 3) plate pixels.
+        mesh: (478, 3) another mesh to lay on, such as the same person's at rest; None is the mean mesh.
 
     Raises:
         FaceError: the landmarks are not finite or all in one place.
     """
     if landmarks.shape != (topology.NUM_POINTS, 3) or not np.isfinite(landmarks).all():
         raise FaceError(f"A face needs 478 finite landmarks with x, y and z; these have shape {landmarks.shape}.")
-    source = mean_mesh()[topology.STABLE]
+    source = (mean_mesh() if mesh is None else np.asarray(mesh, np.float64))[topology.STABLE]
     target = np.asarray(landmarks, np.float64)[topology.STABLE]
     source_middle, target_middle = source.mean(axis=0), target.mean(axis=0)
     source_offset, target_offset = source - source_middle, target - target_middle
