@@ -16,6 +16,7 @@ from importlib import resources
 import numpy as np
 
 from understudy.errors import OptionError, WeightsError
+from understudy.faces.steady import local_parabolas
 from understudy.faces.unit_features import canonical, mesh_features, shape_features
 
 
@@ -186,8 +187,8 @@ def smooth(
     if not (float(rate) > 0 and seconds >= 0):
         raise OptionError(f"Smoothing needs a rate above 0 and a reach of 0 or more; they are {rate} and {seconds}.")
     say = np.ones(len(rows)) if missing is None else (~np.asarray(missing, bool)).astype(np.float64)
-    result = _parabolas(rows, seconds * float(rate), say)
-    result[:, ActionUnit.AU45] = _parabolas(rows[:, [ActionUnit.AU45]], seconds * float(rate) / 2, say)[:, 0]
+    result = local_parabolas(rows, seconds * float(rate), say)
+    result[:, ActionUnit.AU45] = local_parabolas(rows[:, [ActionUnit.AU45]], seconds * float(rate) / 2, say)[:, 0]
     return np.clip(result, 0.0, HIGHEST).astype(np.float32)
 
 
@@ -288,11 +289,16 @@ class ActionUnitModel:
         if not len(landmarks):
             raise OptionError("A face at rest needs at least one picture with a face.")
         mesh, shapes = self._features(landmarks, blendshapes)
+        quiet = self.quiet_of(landmarks, blendshapes, share=share)
+        return RestingFace(mesh=mesh[quiet].mean(axis=0), shapes=None if shapes is None else shapes[quiet].mean(axis=0))
+
+    def quiet_of(
+        self, landmarks: np.ndarray, blendshapes: np.ndarray | None = None, *, share: float = 0.1
+    ) -> np.ndarray:
+        """The places of the pictures that do the least, the calmest first; arguments as of :meth:`rest_of`."""
         # Units that are read reliably off anybody; the others say more about who it is.
         activity = self.measure(landmarks, blendshapes)[:, _RELIABLE].sum(axis=1)
-        count = min(len(activity), max(5, round(share * len(activity))))
-        quiet = np.argsort(activity, kind="stable")[:count]
-        return RestingFace(mesh=mesh[quiet].mean(axis=0), shapes=None if shapes is None else shapes[quiet].mean(axis=0))
+        return np.argsort(activity, kind="stable")[: min(len(activity), max(5, round(share * len(activity))))]
 
     def _features(self, landmarks: np.ndarray, blendshapes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         return mesh_features(canonical(landmarks)), None if blendshapes is None else shape_features(blendshapes)
@@ -323,23 +329,3 @@ def units_of_weights(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
             result[..., ActionUnit[number]] += share * values[..., place]
         result[..., ActionUnit.AU25] += _PARTS_LIPS.get(name, 0.0) * values[..., place]
     return (np.clip(result, 0.0, 1.0) * HIGHEST).astype(np.float32)
-
-
-def _parabolas(rows: np.ndarray, reach: float, say: np.ndarray) -> np.ndarray:
-    """(N, C) values at every row of parabolas through rows up to ``reach`` away, nearer ones counting more."""
-    half = int(np.floor(reach))
-    if half < 2 or len(rows) < 3:
-        return rows.copy()
-    offsets = np.arange(-half, half + 1)
-    places = np.arange(len(rows))[:, None] + offsets
-    inside = (places >= 0) & (places < len(rows))
-    places = np.clip(places, 0, len(rows) - 1)
-    near = (1.0 - np.abs(offsets / (reach + 1.0)) ** 3) ** 3
-    weights = near * inside * say[places]
-    basis = np.stack([np.ones(len(offsets)), offsets / reach, (offsets / reach) ** 2], axis=1)
-    normal = np.einsum("nw,wi,wj->nij", weights, basis, basis)
-    # Where few neighbours have a say, the curvature and then the slope go to zero rather than wild.
-    normal += np.diag([1e-12, 1e-4, 1e-3])
-    right = np.einsum("nw,wi,nwc->nic", weights, basis, rows[places])
-    fitted = np.linalg.solve(normal, right)[:, 0]
-    return np.where(weights.sum(axis=1)[:, None] > 0, fitted, rows)
