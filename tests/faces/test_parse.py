@@ -6,7 +6,7 @@ import pytest
 
 from understudy.faces import topology
 from understudy.faces.align import mean_mesh
-from understudy.faces.parse import face_mask, hull_polygon, polygon_mask
+from understudy.faces.parse import GUIDE, face_mask, hull_polygon, polygon_mask, region_guide
 
 
 def mesh(size: int = 200) -> np.ndarray:
@@ -50,3 +50,32 @@ def test_coverage_of_a_half_pixel():
 
 def test_a_face_outside_the_picture_masks_nothing():
     assert face_mask(mesh() + 1000, 64).max() == 0
+
+
+def test_guide_shows_each_part_where_the_mesh_has_it():
+    points = mesh()
+    guide = region_guide(points, (200, 220))
+    assert guide.shape == (6, 220, 200) and guide.dtype == np.uint8
+    at = {name: guide[GUIDE.index(name)] for name in GUIDE}
+
+    def there(name, where):
+        x, y = np.floor(where[:2]).astype(int)
+        return at[name][y, x] == 255
+
+    middle = points[topology.RIGHT_EYE].mean(0)
+    assert there("eyes", middle) and there("face", middle) and not there("brows", middle)
+    assert there("brows", points[[334, 282]].mean(0))
+    assert there("nose", points[4]) and not there("lips", points[4])
+    lower_lip = points[[14, 17]].mean(0)
+    assert there("lips", lower_lip) and not there("mouth", lower_lip)
+    assert not (at["lips"].astype(int) + at["mouth"] > 255).any()
+    # The area of the face's outline, by the shoelace formula, and half a pixel around it.
+    outline = points[topology.FACE_OVAL, :2].astype(np.float64)
+    x, y = outline.T
+    area = abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
+    around = np.linalg.norm(outline - np.roll(outline, 1, 0), axis=1).sum() / 2
+    assert at["face"].sum() / 255 == pytest.approx(area + around, rel=0.01)
+
+
+def test_guide_of_a_face_far_outside_is_empty():
+    assert not region_guide(mesh() + 1000, 64).any()

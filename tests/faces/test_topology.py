@@ -26,7 +26,10 @@ def test_parts_are_symmetric():
         (topology.RIGHT_IRIS, topology.LEFT_IRIS),
     ):
         assert set(mirror[right].tolist()) == set(left.tolist())
-    for own in (topology.FACE_OVAL, topology.LIPS_OUTER, topology.LIPS_INNER, topology.STABLE, topology.JAW_LINE):
+    for own in (
+        *(topology.FACE_OVAL, topology.LIPS_OUTER, topology.LIPS_INNER, topology.STABLE, topology.JAW_LINE),
+        topology.NOSE_OUTLINE,
+    ):
         assert set(mirror[own].tolist()) == set(own.tolist())
         assert len(set(own.tolist())) == len(own)
 

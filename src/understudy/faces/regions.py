@@ -25,6 +25,12 @@ class Region(IntEnum):
     EARRINGS = 11
 
 
+PALETTE = np.array(
+    [[0, 0, 0], [220, 60, 90], [150, 90, 40], [60, 140, 255], [130, 70, 170], [255, 170, 90], [240, 205, 170], [255, 120, 180],
+     [200, 150, 110], [255, 255, 255], [0, 220, 220], [255, 225, 0]], np.uint8
+)  # fmt: skip
+"""(12, 3) RGB, display-encoded: how each region is shown."""
+
 # Hat, necklace and clothes count as background.
 FROM_CELEBAMASK = np.array([0, 6, 5, 10, 3, 3, 2, 2, 7, 7, 9, 1, 1, 4, 0, 11, 0, 8, 0], np.uint8)
 """(19,) region of every CelebAMask-HQ label.

@@ -26,6 +26,10 @@ LIPS_INNER = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 31
 """The lips' inner line from the right corner over the upper lip, clockwise in the picture."""
 NOSE_BRIDGE = np.array([168, 6, 197, 195, 5, 4, 1])
 """From between the eyes to the tip."""
+NOSE_OUTLINE = np.array(
+    [168, 417, 465, 412, 399, 420, 429, 358, 327, 326, 2, 97, 98, 129, 209, 198, 174, 188, 245, 193]
+)
+"""The nose from between the eyes down its left side, under the tip and back: clockwise in the picture."""
 RIGHT_IRIS = np.array([468, 469, 470, 471, 472])
 """Right iris: centre, then its rim towards the picture's right, top, left, bottom."""
 LEFT_IRIS = np.array([473, 474, 475, 476, 477])
