@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from understudy.jobs.demo import demo as demo
     from understudy.jobs.doctor import DoctorOptions as DoctorOptions
     from understudy.jobs.doctor import doctor as doctor
+    from understudy.jobs.edit_landmarks import EditLandmarksOptions as EditLandmarksOptions
+    from understudy.jobs.edit_landmarks import edit_landmarks as edit_landmarks
+    from understudy.jobs.evaluate_model import evaluate_model as evaluate_model
+    from understudy.jobs.evaluate_swap import evaluate_swap as evaluate_swap
     from understudy.jobs.gather import gather as gather
     from understudy.jobs.inspect import InterpolateOptions as InterpolateOptions
     from understudy.jobs.inspect import LatentsOptions as LatentsOptions
@@ -47,6 +51,8 @@ if TYPE_CHECKING:
     from understudy.jobs.measure_animation import measure_animation as measure_animation
     from understudy.jobs.options_animate import AnimateOptions as AnimateOptions
     from understudy.jobs.options_curves import CurvesOptions as CurvesOptions
+    from understudy.jobs.options_evaluate import EvaluateModelOptions as EvaluateModelOptions
+    from understudy.jobs.options_evaluate import EvaluateSwapOptions as EvaluateSwapOptions
     from understudy.jobs.options_gather import GatherOptions as GatherOptions
     from understudy.jobs.options_review import ReviewOptions as ReviewOptions
     from understudy.jobs.options_swap import SwapOptions as SwapOptions
@@ -87,6 +93,9 @@ _HOMES = {
     "jobs.curves": ("measure_curves",),
     "jobs.demo": ("DemoOptions", "demo"),
     "jobs.doctor": ("DoctorOptions", "doctor"),
+    "jobs.edit_landmarks": ("EditLandmarksOptions", "edit_landmarks"),
+    "jobs.evaluate_model": ("evaluate_model",),
+    "jobs.evaluate_swap": ("evaluate_swap",),
     "jobs.gather": ("gather",),
     "jobs.inspect": (
         "InterpolateOptions",
@@ -100,6 +109,7 @@ _HOMES = {
     "jobs.measure_animation": ("MeasureAnimationOptions", "measure_animation"),
     "jobs.options_animate": ("AnimateOptions",),
     "jobs.options_curves": ("CurvesOptions",),
+    "jobs.options_evaluate": ("EvaluateModelOptions", "EvaluateSwapOptions"),
     "jobs.options_gather": ("GatherOptions",),
     "jobs.options_review": ("ReviewOptions",),
     "jobs.options_swap": ("SwapOptions",),

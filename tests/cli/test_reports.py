@@ -80,6 +80,7 @@ REPORTS = {
         record=ODD,
         seconds={"track": 3.0, "all": 40.0},
     ),
+    "edit landmarks": Report(picture=None, handles={"chin": "tip of the chin [1]"}),
     "measure": Report(
         scores=SCORES, jitter={"swap": 0.2}, numbers=(1, 2), size=128, missing=("LPIPS [x] is not at hand.",)
     ),

@@ -209,3 +209,35 @@ def test_merely_enlarged_answers_still_leave_no_seam(upright, method):
     view = picture()
     patch = window_of(view, upright, method=method).lay_in(AnimatedCrop(crop=np.full((SIZE, SIZE, 3), 0.5, np.float32)))
     assert not patch.where[0].any() and not patch.where[:, 0].any() and patch.where[80, 80]
+
+
+def test_a_replaced_window_shows_the_answer_alone_and_begins_with_the_still(upright):
+    """Without motion a head in another place lies over the still, instead of being added to it."""
+    view = picture()
+    window = window_of(view, upright, replace=True)
+    rest = AnimatedCrop(crop=np.clip(window.crop * 0.8, 0, 1))
+    window.set_rest(rest, rest)
+    answer = AnimatedCrop(crop=np.full((SIZE, SIZE, 3), 0.6, np.float32))
+    whole = window.lay_in(answer, 1.0)
+    np.testing.assert_allclose(whole.view[60:100, 60:100], 0.6, atol=1e-4)
+    assert not whole.where[0].any() and not whole.where[:, 0].any()
+    before = crop_of(view, whole)
+    begun = window.lay_in(rest, 0.0)
+    np.testing.assert_allclose(begun.view, before, atol=1e-5)
+    half = window.lay_in(answer, 0.5).view[60:100, 60:100]
+    there = window.lay_in(rest, 1.0).view[60:100, 60:100]  # the network's own still, enlarged
+    expected = before[60:100, 60:100] + (0.6 - 0.5 * there - 0.5 * before[60:100, 60:100])
+    np.testing.assert_allclose(half, expected, atol=1e-4)
+
+
+def test_a_replaced_window_keeps_to_the_familys_matte_and_leaves_alpha(upright):
+    view = np.concatenate([picture(), np.ones((260, 300, 1), np.float32)], axis=2)
+    view[130:, :, 3] = 0.5
+    window = window_of(view, upright, replace=True)
+    matte = np.zeros((SIZE, SIZE), np.float32)
+    matte[16:] = 1.0
+    patch = window.lay_in(AnimatedCrop(crop=np.full((SIZE, SIZE, 3), 0.6, np.float32), matte=matte))
+    assert not patch.where[:60].any() and patch.where[90:140].any()
+    np.testing.assert_array_equal(patch.view[..., 3], crop_of(view, patch)[..., 3])
+    moved = window.lay_in(AnimatedCrop(crop=window.crop, motion=bump()))
+    assert moved.where.any(), "a family with motion moves the still's own pixels as ever"

@@ -20,7 +20,8 @@ def _animate(options: Any, progress: Progress) -> Any:
     return animate_still(options, progress)
 
 
-def _show(report: Any) -> str:
+def show_animation(report: Any) -> str:
+    """The report on an animated still, for a person."""
     lines = [f"[green]animated[/]  {count(report.num_frames, 'frame')} at {report.rate}/s  {path(report.output)}"]
     if report.filled:
         lines.append(f"  {count(len(report.filled), 'driving frame')} filled from the frames around:")
@@ -29,16 +30,16 @@ def _show(report: Any) -> str:
     if report.people_sheet:
         lines.append(f"  everybody in the still: {path(report.people_sheet)}")
     if report.performer_sheet:
-        lines.append(f"  everybody in the driving clip: {path(report.performer_sheet)}")
+        lines.append(f"  everybody who could drive it: {path(report.performer_sheet)}")
     lines.append(f"  look at {path(report.sheet)}")
     stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.seconds.items())
     return "\n".join([*lines, f"  record  {path(report.record)}", f"[dim]{stages}[/]"])
 
 
 COMMAND = Command(
-    sentence="Bring a still to life: an expression, a performer's action units, or curves, at the still's own resolution.",
+    sentence="Bring a still to life: an expression, a performer, curves, or another head pose, at the still's own resolution.",
     job=_job,
-    show=_show,
+    show=show_animation,
     arguments=("still",),
     flags={"output": ("--output", "-o"), "run": ("--run", "--checkpoint")},
     example="understudy animate portrait.jpg --expression smile -o smile.mp4",

@@ -14,6 +14,14 @@ is no performance and is taken off. With I the crop, move(I, F)(p) = I(p + F(p))
 
 w falls smoothly from 1 to 0 over a margin inside the crop's border: motion and addition both fade there, so nothing is seen
 double, as it would be in a cross-fade. Where both are nothing, the still comes back bit for bit.
+
+That will not do where a family without motion shows the head in another place: the still's own head would stay beneath. Such
+a window is to be *replaced*: the answer itself lies over the still, at its own sharpness, w and the family's matte saying
+where. With O_0 the answer without strength, enlarged as all of them are,
+
+    result = I + w (O_t - (1 - r_t) O_0 - r_t I)
+
+is the still without strength and the answer at full strength, and between them there is no jump.
 """
 
 from __future__ import annotations
@@ -91,6 +99,7 @@ class HeadWindow:
         *,
         method: Method = "multiscale",
         margin: float = MARGIN,
+        replace: bool = False,
     ) -> None:
         """Prepare a window.
 
@@ -102,8 +111,9 @@ class HeadWindow:
             size: side of the network's pictures, pixels.
             method: as :class:`~understudy.composite.residual_warp.ResidualPyramid` takes it.
             margin: width of the fade, share of the crop's side, 0 to 0.5.
+            replace: answers without motion lie over the still, instead of adding what they change to it.
         """
-        self.box = box
+        self.box, self._replace = box, replace
         x0, y0, _, _ = box
         self._still = np.ascontiguousarray(view, np.float32)
         height, width = self._still.shape[:2]
@@ -140,6 +150,8 @@ class HeadWindow:
             answer: the network's, for :attr:`crop`.
             strength: of the drive in this frame, 0 to 1; says how much of the network's own drift is in the answer.
         """
+        if answer.motion is None and self._replace:
+            return self._lay_over(answer, min(max(strength, 0.0), 1.0))
         motion = np.zeros_like(self._drift) if answer.motion is None else answer.motion - strength * self._drift
         rest = (1 - strength) * self._rest[0] + strength * self._rest[1]
         addition = self._beyond_motion(answer) - warp_by_motion(rest.astype(np.float32), motion)
@@ -155,6 +167,19 @@ class HeadWindow:
             # Merely enlarged, all of the window is soft: it fades into the still, or its border would show.
             shown = cv2.resize(self._fade, view.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
             view = self._still + shown * (view - self._still)
+        return HeadPatch(box=self.box, view=view, where=(view != self._still).any(axis=-1))
+
+    def _lay_over(self, answer: AnimatedCrop, strength: float) -> HeadPatch:
+        """The answer itself over the still; alpha stays."""
+        size = self._still.shape[1::-1]
+        share = self._fade
+        if answer.matte is not None:
+            share = share * np.clip(self._on_grid(answer.matte), 0, 1)
+        shown = cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)[..., None]
+        low = self._on_grid(answer.crop - (1 - strength) * (self.crop + self._rest[0]))
+        over = cv2.resize(low, size, interpolation=cv2.INTER_CUBIC)
+        view = self._still.copy()
+        view[..., :3] += shown * (over - np.float32(strength) * self._still[..., :3])
         return HeadPatch(box=self.box, view=view, where=(view != self._still).any(axis=-1))
 
     def _beyond_motion(self, answer: AnimatedCrop) -> np.ndarray:

@@ -23,6 +23,7 @@ from understudy.errors import ConsentError, MediaError, OptionError
 from understudy.faces.align import CropTransform, canonical_transform
 from understudy.faces.face import Face
 from understudy.jobs.animate_casting import Casting
+from understudy.jobs.animate_landmarks import landmark_notes
 from understudy.jobs.animate_sheet import write_animation_sheet
 from understudy.jobs.options_animate import AnimateOptions
 from understudy.jobs.performance import FilledFrame, UnitReader, check_signals
@@ -31,7 +32,7 @@ from understudy.jobs.still_clip import StillClip, moving_channels, with_head
 from understudy.jobs.track import FaceFinder, MediaPipeFinder
 from understudy.media.clip import Clip, create_clip, open_clip
 from understudy.media.frame import Frame
-from understudy.perform.animate import animate_crops, find_animator, rest_of, rows_of
+from understudy.perform.animate import animate_crops, find_animators, rest_of, rows_of
 from understudy.provenance.cast import Consent
 from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
 from understudy.provenance.stamp import Stamp
@@ -125,9 +126,9 @@ def animate_still(
         destination = options.output or _default_output(options, still, project)
         model, family = None, "given"
         if animator is None:
-            found, model = find_animator(_checkpoint(options, project), options.method)
-            family, animator = found.name, found.animator(model, device=options.device)
-        check_signals(options, animator)
+            animator, family, model = _open_animator(options, project)
+        else:
+            check_signals(options, animator)
         record = RunRecord.begin("animate", options, digital_source_type=DIGITAL_SOURCE_TYPE)
         record.options = {key: value for key, value in record.options.items() if key not in _INDIFFERENT}
         record.add_consent(name, consent)
@@ -149,6 +150,7 @@ def animate_still(
             animator.size,
             method=options.warp,
             margin=options.margin,
+            replace=performance.drive.landmarks is not None,
         )
         seconds = {"track": tracked - started, "perform": 0.0, "composite": 0.0, "write": 0.0}
         job = record.digest()
@@ -184,7 +186,7 @@ def animate_still(
             animator=animator,
         )
         seconds["all"] = perf_counter() - started
-        notes = _notes(face, transform, clip, animator, window)
+        notes = (*_notes(face, transform, clip, animator), *landmark_notes(performance))
         record.figures = {
             "output": str(output),
             "frames": [clip.numbers[0], clip.numbers[-1]],
@@ -268,6 +270,29 @@ def animated_frames(
         yield result
 
 
+def _open_animator(options: AnimateOptions, project: Project | None) -> tuple[Animator, str, Path]:
+    """The model that the options name, or the first packaged one that can do what is asked; its family, and its file.
+
+    A driving clip goes to a model that knows action units if there is one.
+    """
+    refused: OptionError | None = None
+    able: list[tuple[Animator, str, Path]] = []
+    for family, model in find_animators(_checkpoint(options, project), options.method):
+        animator = family.animator(model, device=options.device)
+        try:
+            check_signals(options, animator)
+        except OptionError as error:
+            refused = refused or error
+            continue
+        able.append((animator, family.name, model))
+        if "units" in animator.signals or options.drive is None:
+            break
+    if not able:
+        assert refused is not None
+        raise refused
+    return next((one for one in able if "units" in one[0].signals), able[0])
+
+
 def _consent(options: AnimateOptions, project: Project | None) -> tuple[str, Consent]:
     """The name that consent is given for, and the consent."""
     beside = Path(options.still).with_suffix(".consent.toml")
@@ -318,7 +343,9 @@ def _open_still(source: str) -> Clip:
 def _default_output(options: AnimateOptions, still: Clip, project: Project | None) -> Path:
     if project is None:
         raise OptionError("Outside a project, say where the result goes with --output.")
-    what = options.expression or Path(str(options.drive or options.curves)).name.split(".")[0].rstrip("#%@_-")
+    source = options.drive or options.curves or options.boundary
+    what = options.expression or ("turned" if options.rotate else "moved" if options.move else "")
+    what = what or Path(str(source)).name.split(".")[0].rstrip("#%@_-")
     return project.renders / f"{still.source.stem}_{what or 'driven'}.mp4"
 
 
@@ -328,9 +355,7 @@ def _beside(output: Path, ending: str) -> Path:
     return output.with_name(f"{stem}.{ending}")
 
 
-def _notes(
-    face: Face, transform: CropTransform, clip: StillClip, animator: Animator, window: HeadWindow
-) -> tuple[str, ...]:
+def _notes(face: Face, transform: CropTransform, clip: StillClip, animator: Animator) -> tuple[str, ...]:
     notes = []
     corners, (width, height) = transform.corners(), clip.size
     if (corners < -0.5).any() or (corners > np.array([width, height]) + 0.5).any():

@@ -10,11 +10,14 @@ from typing import Literal
 from understudy.errors import OptionError
 from understudy.jobs.options_track import TrackOptions
 
+_SAYING = ("expression", "drive", "curves", "boundary", "rotate", "move")
+_RANGES = (("strength", 0, 2), ("margin", 0.02, 0.4), ("min_visible", 0, 1), ("max_yaw", 1, 180), ("reach", 0.2, 5))
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnimateOptions:
-    """What :func:`understudy.jobs.animate.animate_still` takes. One of ``expression``, ``drive`` and ``curves`` says what
-    the still is to do.
+    """What :func:`understudy.jobs.animate.animate_still` takes. One of ``expression``, ``drive``, ``curves``, ``boundary``,
+    ``rotate`` and ``move`` says what the still is to do.
 
     Raises:
         OptionError: a value out of its range, or options that exclude each other.
@@ -25,9 +28,26 @@ class AnimateOptions:
     expression: str | None = None
     """A named expression, such as smile, sad, surprised or blink."""
     drive: str | None = None
-    """Footage of a performer whose action units are taken over, frame by frame: a movie or a sequence."""
+    """Footage of a performer who is followed frame by frame: a movie or a sequence. Models driven by action units take the
+    expression over, models driven by landmarks also the head's turning."""
     curves: Path | None = None
     """Action units from a file, .csv or .json, as `understudy curves` and OpenFace write them."""
+    boundary: str | None = None
+    """A picture of another face whose expression and head pose are the target."""
+    rotate: str | None = None
+    """Turn the head by so many degrees, each up to 60: yaw=30,pitch=-10,roll=5. Yaw goes to the person's own left, pitch up,
+    roll clockwise in the picture."""
+    move: tuple[str, ...] = ()
+    """Move a named point of the face by pixels to the right and down: mouth_left=+6,-3. May be given several times;
+    `understudy edit landmarks --list` shows the names."""
+    reach: float = 1.0
+    """How far the skin follows a moved point, 0.2 to 5; 1 is usual."""
+    retarget: bool = True
+    """Keep the shape of the still's face and take over only what the other face does; without it the other's features come
+    along."""
+    head: Literal["turn", "follow", "still"] = "turn"
+    """What of another head's movement is taken over by models driven by landmarks: its turning, also its place and size
+    (follow), or nothing."""
     strength: float = 1.0
     """How much of it, 0 to 2; 1 is the expression or performance as it is."""
     rise: float = 0.8
@@ -40,9 +60,10 @@ class AnimateOptions:
     """Seconds over which a driven still takes the performance up, so that it begins as it is; 0 begins at once."""
     neutral: str = "auto"
     """What counts as the performer at rest: auto (the clip's quietest frames; 0 in a file of curves), first (the first frame),
-    a frame's number, or none: the still takes the units as they are, whatever its own expression."""
+    a frame's number, or none: the still takes units as they are, whatever its own expression, and the head looks where the
+    performer's looks."""
     steady: bool = True
-    """Steady the units of a driving clip over time, without lag."""
+    """Steady the units or landmarks of a driving clip over time, without lag."""
     fps: str | float | None = None
     """Frames a second, such as 25 or 24000/1001. Default: the drive's own, 24 for an expression."""
     frames: int | None = None
@@ -82,11 +103,13 @@ class AnimateOptions:
     track: TrackOptions = field(default_factory=TrackOptions)
 
     def __post_init__(self) -> None:
-        given = [name for name in ("expression", "drive", "curves") if getattr(self, name) is not None]
+        given = [name for name in _SAYING if getattr(self, name) not in (None, ())]
         if len(given) != 1:
             found = f"{' and '.join(f'--{name}' for name in given)} exclude each other" if given else "none was given"
-            raise OptionError(f"Say what the still is to do by one of --expression, --drive and --curves; {found}.")
-        for name, low, high in (("strength", 0, 2), ("margin", 0.02, 0.4), ("min_visible", 0, 1), ("max_yaw", 1, 180)):
+            asked = ", ".join(f"--{name}" for name in _SAYING[:-1])
+            raise OptionError(f"Say what the still is to do by one of {asked} and --{_SAYING[-1]}; {found}.")
+        self._check_landmarks()
+        for name, low, high in _RANGES:
             if not low <= (value := getattr(self, name)) <= high:
                 raise OptionError(f"{_flag(name)} must lie between {low} and {high}; it is {value}.")
         for name in ("rise", "hold", "fall", "ease"):
@@ -97,6 +120,22 @@ class AnimateOptions:
         if self.neutral not in ("auto", "first", "none") and not self.neutral.lstrip("-").isdigit():
             raise OptionError(f"--neutral must be auto, first, none or a frame's number; it is {self.neutral!r}.")
         _ = self.rate  # said now rather than after the tracking
+
+    @property
+    def by_landmarks(self) -> bool:
+        """Asked for something that only landmarks can say."""
+        return self.boundary is not None or self.rotate is not None or bool(self.move)
+
+    def _check_landmarks(self) -> None:
+        # What reads these imports more than numbers: only where it is needed.
+        if self.rotate is not None:
+            from understudy.faces.rotate import parse_rotation
+
+            parse_rotation(self.rotate)
+        if self.move:
+            from understudy.faces.handles import parse_moves
+
+            parse_moves(self.move)
 
     @property
     def rate(self) -> Fraction | None:

@@ -26,6 +26,7 @@ USUAL_RATE = Fraction(24)
 _MEASURED_AT_ONCE, _LOOKED_AT = 256, 1500  # faces
 _FURTHEST, _LEAST_VISIBLE = 60.0, 0.5  # beyond this yaw, or below this share of the face, units are guesswork
 _RESTING = 1.0  # intensity up to which a face is taken to look so at rest: narrow eyes, a low brow
+_IN_WORDS = {"units": "action units", "landmarks": "landmarks", "expression": "expression"}
 _LAID_OVER = ("blink", "talk")  # they go with any mood; the others replace the mood that the still shows
 
 
@@ -38,6 +39,10 @@ class UnitReader(Protocol):
 
     def rest_of(self, landmarks: np.ndarray) -> Any:
         """The face at rest of one person: of the meshes, those that do the least."""
+        ...
+
+    def quiet_of(self, landmarks: np.ndarray) -> np.ndarray:
+        """The places of those that do the least among meshes of one person."""
         ...
 
 
@@ -59,6 +64,10 @@ class MeshUnits:
     def rest_of(self, landmarks: np.ndarray) -> Any:
         """See :class:`UnitReader`."""
         return self._units.rest_of(landmarks, self._blendshapes(landmarks))
+
+    def quiet_of(self, landmarks: np.ndarray) -> np.ndarray:
+        """See :class:`UnitReader`."""
+        return self._units.quiet_of(landmarks, self._blendshapes(landmarks))
 
     def _blendshapes(self, landmarks: np.ndarray) -> np.ndarray | None:
         return None if self._shapes is None else self._shapes.blendshapes(landmarks)
@@ -93,18 +102,36 @@ def check_signals(options: AnimateOptions, animator: Animator) -> None:
     """See that the model can do what is asked.
 
     Raises:
-        OptionError: it does not know the expression, or is not driven by action units.
+        OptionError: it does not know the expression, or is not driven by what is given.
     """
-    if options.expression is None:
-        if "units" not in animator.signals:
+    units, landmarks = "units" in animator.signals, "landmarks" in animator.signals
+    driven = " and ".join(_IN_WORDS[signal] for signal in sorted(animator.signals)) or "nothing"
+    if options.expression is not None:
+        known = set(animator.expressions) | (set(action_units.EXPRESSIONS) if units else set())
+        if not known and landmarks:
             raise OptionError(
-                f"This model is driven by {', '.join(sorted(animator.signals)) or 'nothing'}, not by action units: "
-                "choose another with --run, or --expression."
+                f"--expression {options.expression}: this model is driven by {driven}; move it by --drive, --boundary, "
+                "--rotate or --move, or choose another with --method or --run."
             )
-        return
-    known = set(animator.expressions) | (set(action_units.EXPRESSIONS) if "units" in animator.signals else set())
-    if options.expression not in known:
-        raise OptionError(f"--expression {options.expression}: this model knows {', '.join(sorted(known)) or 'none'}.")
+        if options.expression not in known:
+            raise OptionError(
+                f"--expression {options.expression}: this model knows {', '.join(sorted(known)) or 'none'}."
+            )
+    elif options.by_landmarks and not landmarks:
+        raise OptionError(
+            f"This model is driven by {driven}, not by landmarks: --boundary, --rotate and --move need another; choose it "
+            "with --method or --run."
+        )
+    elif options.curves is not None and not units:
+        raise OptionError(
+            f"This model is driven by {driven}, not by action units: choose another with --run, or "
+            f"{'--drive' if landmarks else '--expression'}."
+        )
+    elif options.drive is not None and not (units or landmarks):
+        raise OptionError(
+            f"This model is driven by {driven}, not by action units or landmarks: choose another with --run, or "
+            "--expression."
+        )
 
 
 def by_expression(options: AnimateOptions, animator: Animator, still_units: np.ndarray | None) -> Performance:
@@ -115,22 +142,25 @@ def by_expression(options: AnimateOptions, animator: Animator, still_units: np.n
         animator: the model; it is asked by name where it knows the name, else by units.
         still_units: (17,) units of the still; needed where it is asked by units.
     """
-    name, rate = str(options.expression), options.rate or USUAL_RATE
-    length = options.rise + options.hold + options.fall
-    picture = options.output is not None and _is_one_picture(options)
-    count = options.frames or (1 if picture else round(length * float(rate)) + 1)
-    share = _timing(options, np.linspace(0.0, length, count)) if count > 1 and length > 0 else np.ones(count)
-    share = share.astype(np.float32)
-    start = 1 if options.start is None else options.start
-    numbers = range(start, start + count)
+    name, (numbers, rate, share) = str(options.expression), there_and_back(options)
     if name in animator.expressions:
         drive = Drive(strength=share * np.float32(options.strength), expression=name)
         return Performance(numbers=numbers, rate=rate, drive=drive)
     assert still_units is not None
     resting = still_units if name in _LAID_OVER else np.minimum(still_units, _RESTING)
     target = _on_top(resting, action_units.expression(name, options.strength))
-    drive = Drive(strength=share, units=np.tile(target, (count, 1)), still_units=still_units)
+    drive = Drive(strength=share, units=np.tile(target, (len(share), 1)), still_units=still_units)
     return Performance(numbers=numbers, rate=rate, drive=drive)
+
+
+def there_and_back(options: AnimateOptions) -> tuple[range, Fraction, np.ndarray]:
+    """The timing of what the still goes to and comes back from: frame numbers, rate, and (N,) float32 shares, 0 to 1."""
+    rate = options.rate or USUAL_RATE
+    length = options.rise + options.hold + options.fall
+    count = options.frames or (1 if _is_one_picture(options) else round(length * float(rate)) + 1)
+    share = _timing(options, np.linspace(0.0, length, count)) if count > 1 and length > 0 else np.ones(count)
+    start = 1 if options.start is None else options.start
+    return range(start, start + count), rate, share.astype(np.float32)
 
 
 def by_curves(
@@ -160,16 +190,34 @@ def by_curves(
         FilledFrame(number=int(number), reason=(reasons or {}).get(int(number), "a gap in the curves"))
         for number in curves.numbers[curves.missing]
     )
-    rate = options.rate or curves.rate
-    units = _resampled(units, curves.rate, rate)
+    numbers, rate, units, strength = frame_by_frame(options, units, curves.rate, int(curves.numbers[0]))
+    drive = Drive(strength=strength, units=units, still_units=still_units)
+    return Performance(numbers=numbers, rate=rate, drive=drive, filled=filled)
+
+
+def frame_by_frame(
+    options: AnimateOptions, rows: np.ndarray, rate: Fraction, first: int
+) -> tuple[range, Fraction, np.ndarray, np.ndarray]:
+    """The frames of a performance as the options want them: resampled, cut or held, taken up gently.
+
+    Args:
+        options: with ``fps``, ``frames``, ``start`` and ``ease``.
+        rows: (N, C) what is done in successive frames.
+        rate: frames a second.
+        first: the number of the first.
+
+    Returns:
+        Frame numbers, rate, (M, C) float32 rows and (M,) float32 strength.
+    """
+    wanted = options.rate or rate
+    rows = _resampled(rows, rate, wanted)
     if options.frames is not None:
-        units = units[np.minimum(np.arange(options.frames), len(units) - 1)]
-    strength = np.ones(len(units))
-    if options.ease > 0 and len(units) > 1:
-        strength = _smooth_step(np.arange(len(units)) / (float(rate) * options.ease))
-    start = int(curves.numbers[0]) if options.start is None else options.start
-    drive = Drive(strength=strength.astype(np.float32), units=units.astype(np.float32), still_units=still_units)
-    return Performance(numbers=range(start, start + len(units)), rate=rate, drive=drive, filled=filled)
+        rows = rows[np.minimum(np.arange(options.frames), len(rows) - 1)]
+    strength = np.ones(len(rows))
+    if options.ease > 0 and len(rows) > 1:
+        strength = _smooth_step(np.arange(len(rows)) / (float(wanted) * options.ease))
+    start = first if options.start is None else options.start
+    return range(start, start + len(rows)), wanted, rows.astype(np.float32), strength.astype(np.float32)
 
 
 def units_of_clip(
@@ -184,21 +232,8 @@ def units_of_clip(
         FaceError: no frame shows the person's face well enough.
         OptionError: the frame that is to be neutral is not there, or shows no face.
     """
-    numbers, places, meshes, reasons = [], [], [], {}
-    for number, found in faces:
-        face = next((one.face for one in found if one.face.track in tracks), None)
-        if face is None:
-            reasons[number] = "somebody else's face only" if found else "no face found"
-        elif abs(face.pose.yaw) > _FURTHEST:
-            reasons[number] = f"profile: turned by {abs(face.pose.yaw):.0f}°, over {_FURTHEST:.0f}°"
-        elif face.visible < _LEAST_VISIBLE:
-            reasons[number] = f"half out of frame: {face.visible:.0%} of the face is inside"
-        else:
-            places.append(len(numbers))
-            meshes.append(face.landmarks)
-        numbers.append(number)
-    if not meshes:
-        raise FaceError(f"No frame of the driving clip shows the face well enough: {reasons[numbers[0]]} in the first.")
+    found = meshes_of_clip(faces, tracks)
+    numbers, places, meshes, reasons = found.numbers, found.places, found.meshes, found.reasons
     rest = None
     if options.neutral == "auto":
         # Of a long clip every so-many-th face is enough to find the quiet ones.
@@ -214,6 +249,49 @@ def units_of_clip(
     for number in set(curves.numbers[curves.missing].tolist()) - set(reasons):
         reasons[number] = "the clip lacks this frame"
     return curves, reasons
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipMeshes:
+    """The meshes of one person of a clip.
+
+    Attributes:
+        numbers: the frames that were looked at.
+        places: where among them stand the frames that show the face well enough.
+        meshes: (478, 3) pixels of each of those.
+        reasons: why the others do not count, by number.
+    """
+
+    numbers: list[int]
+    places: list[int]
+    meshes: list[np.ndarray]
+    reasons: dict[int, str]
+
+
+def meshes_of_clip(faces: ClipFaces, tracks: Sequence[int]) -> ClipMeshes:
+    """The meshes of one person of a clip, in the frames that show them well enough.
+
+    Raises:
+        FaceError: there is no such frame.
+    """
+    found = ClipMeshes(numbers=[], places=[], meshes=[], reasons={})
+    for number, seen in faces:
+        face = next((one.face for one in seen if one.face.track in tracks), None)
+        if face is None:
+            found.reasons[number] = "somebody else's face only" if seen else "no face found"
+        elif abs(face.pose.yaw) > _FURTHEST:
+            found.reasons[number] = f"profile: turned by {abs(face.pose.yaw):.0f}°, over {_FURTHEST:.0f}°"
+        elif face.visible < _LEAST_VISIBLE:
+            found.reasons[number] = f"half out of frame: {face.visible:.0%} of the face is inside"
+        else:
+            found.places.append(len(found.numbers))
+            found.meshes.append(face.landmarks)
+        found.numbers.append(number)
+    if not found.meshes:
+        raise FaceError(
+            f"No frame of the driving clip shows the face well enough: {found.reasons[found.numbers[0]]} in the first."
+        )
+    return found
 
 
 def neutral_place(options: AnimateOptions, numbers: Sequence[int], missing: Mapping[int, str]) -> int:
@@ -245,13 +323,13 @@ def _timing(options: AnimateOptions, seconds: np.ndarray) -> np.ndarray:
     return rising * (_smooth_step(left / options.fall) if options.fall > 0 else 1.0)
 
 
-def _resampled(units: np.ndarray, source: Fraction, target: Fraction) -> np.ndarray:
-    """(M, 17) units at another rate, over the same time."""
+def _resampled(rows: np.ndarray, source: Fraction, target: Fraction) -> np.ndarray:
+    """(M, C) rows at another rate, over the same time."""
     if source == target:
-        return units
-    count = int((len(units) - 1) * target / source) + 1
+        return rows
+    count = int((len(rows) - 1) * target / source) + 1
     times = np.arange(count) * float(source / target)
-    return np.stack([np.interp(times, np.arange(len(units)), column) for column in units.T], axis=1)
+    return np.stack([np.interp(times, np.arange(len(rows)), column) for column in rows.T], axis=1)
 
 
 def _smooth_step(x: np.ndarray) -> np.ndarray:

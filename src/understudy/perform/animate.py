@@ -35,9 +35,9 @@ class AnimatedCrop:
     matte: np.ndarray | None = None
 
 
-def find_animator(checkpoint: Path | str | None, method: str | None = None) -> tuple[Family, Path]:
-    """The family and the checkpoint that are meant: the given one, or the default weights of ``method``, or of the first
-    animating family that has any.
+def find_animators(checkpoint: Path | str | None, method: str | None = None) -> list[tuple[Family, Path]]:
+    """The families and checkpoints that may be meant, the likeliest first: the given one alone, or the default weights of
+    ``method``, or those of every animating family that has any.
 
     Raises:
         CheckpointError: unreadable, foreign, of a family that does not animate, or no default weights.
@@ -59,15 +59,23 @@ def find_animator(checkpoint: Path | str | None, method: str | None = None) -> t
             )
         if method not in (None, name):
             raise OptionError(f"--method {method} and {checkpoint} do not go together: it is a {name} model.")
-        return known[name], Path(checkpoint)
+        return [(known[name], Path(checkpoint))]
+    found = []
     for name in able if method is None else [method]:
         weights = known[name].default_weights
         if weights is not None and weights.is_file():
-            return known[name], weights
-    raise CheckpointError(
-        f"{method or 'No animating family'} comes {'without' if method else 'with'} weights here; "
-        "train it, then name the result with --run."
-    )
+            found.append((known[name], weights))
+    if not found:
+        raise CheckpointError(
+            f"{method or 'No animating family'} comes {'without' if method else 'with'} weights here; "
+            "train it, then name the result with --run."
+        )
+    return found
+
+
+def find_animator(checkpoint: Path | str | None, method: str | None = None) -> tuple[Family, Path]:
+    """The likeliest family and checkpoint, see :func:`find_animators`, which raises the same errors."""
+    return find_animators(checkpoint, method)[0]
 
 
 def open_animator(checkpoint: Path | str | None = None, method: str | None = None, *, device: str = "auto") -> Animator:
