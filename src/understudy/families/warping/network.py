@@ -13,8 +13,6 @@ weights fit without renaming. Inside the family pictures are (B, 3, s, s), RGB i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -292,16 +290,3 @@ def _initialise_freely(module: nn.Module) -> None:
     """By He: six critic levels at 0.02 leave next to nothing of a picture."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight)
-
-
-@contextmanager
-def held(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Inside, answers of ``modules`` carry gradients to their inputs and none to their own weights."""
-    parameters = [parameter for module in modules for parameter in module.parameters()]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from understudy.blocks.held import held
 from understudy.errors import DatasetError
 from understudy.families.warping.losses import (
     LossSettings,
@@ -19,7 +20,7 @@ from understudy.families.warping.losses import (
     point_loss,
     target_signals,
 )
-from understudy.families.warping.network import WarpingNetwork, held
+from understudy.families.warping.network import WarpingNetwork
 from understudy.family import Phase
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from understudy import families
+from understudy.blocks.held import held
 from understudy.checkpoint import ModelCard, read_card, save_checkpoint
 from understudy.dataset.batches import Portion
 from understudy.errors import CheckpointError, DatasetError, OptionError
@@ -31,7 +32,6 @@ from understudy.families.warping.network import (
     Generator,
     WarpingNetwork,
     WarpingSettings,
-    held,
     warp,
 )
 from understudy.families.warping.official import convert_official, load_official, load_official_critic
