@@ -216,7 +216,7 @@ def test_a_replaced_window_shows_the_answer_alone_and_begins_with_the_still(upri
     view = picture()
     window = window_of(view, upright, replace=True)
     rest = AnimatedCrop(crop=np.clip(window.crop * 0.8, 0, 1))
-    window.set_rest(rest, rest)
+    window.set_rest(AnimatedCrop(crop=window.crop), rest)
     answer = AnimatedCrop(crop=np.full((SIZE, SIZE, 3), 0.6, np.float32))
     whole = window.lay_in(answer, 1.0)
     np.testing.assert_allclose(whole.view[60:100, 60:100], 0.6, atol=1e-4)

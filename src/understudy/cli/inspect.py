@@ -89,12 +89,13 @@ COMMAND = Group(
     sentence="Look into a trained model, as the paper's appendix does.",
     commands={
         "interpolate": Command(
-            sentence="Walk the straight path between two latents, decoded by every identity (Fig. 15, 16).",
+            sentence="Walk the straight path between two latents, decoded by every identity (Fig. 15, 16), or mix two faces.",
             job=_interpolate_job,
             show=_show_interpolate,
-            arguments=("identity",),
-            flags={"identities": ("--decode",), "anchors": ("--anchor",)},
-            example="understudy inspect interpolate --anchor stranger1.jpg --anchor stranger2.jpg",
+            arguments=("subjects",),
+            flags={"identities": ("--decode",), "anchors": ("--anchor",), "output": ("--output", "-o")},
+            example="understudy inspect interpolate --anchor stranger1.jpg --anchor stranger2.jpg\n\n"
+            "understudy inspect interpolate --family boundary_vae a.jpg b.jpg -o grid.png",
         ),
         "neighbours": Command(
             sentence="Show generated faces beside the nearest training pictures (Fig. 14).",

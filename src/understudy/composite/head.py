@@ -17,9 +17,9 @@ double, as it would be in a cross-fade. Where both are nothing, the still comes 
 
 That will not do where a family without motion shows the head in another place: the still's own head would stay beneath. Such
 a window is to be *replaced*: the answer itself lies over the still, at its own sharpness, w and the family's matte saying
-where. With O_0 the answer without strength, enlarged as all of them are,
+where. With O the answer at full strength towards the still's own state, enlarged as all of them are,
 
-    result = I + w (O_t - (1 - r_t) O_0 - r_t I)
+    result = I + w (O_t - (1 - r_t) O - r_t I)
 
 is the still without strength and the answer at full strength, and between them there is no jump.
 """
@@ -176,7 +176,7 @@ class HeadWindow:
         if answer.matte is not None:
             share = share * np.clip(self._on_grid(answer.matte), 0, 1)
         shown = cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)[..., None]
-        low = self._on_grid(answer.crop - (1 - strength) * (self.crop + self._rest[0]))
+        low = self._on_grid(answer.crop - (1 - strength) * (self.crop + self._rest[1]))
         over = cv2.resize(low, size, interpolation=cv2.INTER_CUBIC)
         view = self._still.copy()
         view[..., :3] += shown * (over - np.float32(strength) * self._still[..., :3])

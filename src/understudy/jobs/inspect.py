@@ -10,7 +10,7 @@ latents are "essentially identity-free".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from understudy.jobs.sheet import Sheet, write_sheet
 
 if TYPE_CHECKING:
     from understudy.dataset.face_set import FaceEntry
+    from understudy.faces.face import Face
     from understudy.jobs.clip_faces import TrackedFace
     from understudy.jobs.project import Project
     from understudy.jobs.track import FaceFinder
@@ -44,6 +45,19 @@ class InspectOptions:
 class InterpolateOptions(InspectOptions):
     """Options of :func:`interpolate`."""
 
+    subjects: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "An identity of the cast, or two picture files: the same as --identity, or as --anchor twice."
+        },
+    )
+    family: str | None = field(
+        default=None,
+        metadata={
+            "help": "A family that animates, such as boundary_vae: two pictures are mixed in appearance and in structure, "
+            "one against the other. Default: the path that every identity decodes."
+        },
+    )
     identity: str | None = field(
         default=None,
         metadata={"help": "Whose training pictures are the two anchors; default: the model's first identity."},
@@ -128,15 +142,21 @@ def interpolate(
 ) -> InterpolateReport:
     """Decode the straight path between two latents by every identity: z(l) = (1 - l) z1 + l z2, equation 2.
 
+    With ``options.family`` an animating family: see :func:`understudy.jobs.inspect_grid.interpolate_grid`.
+
     Raises:
         OptionError: wrong identity, anchors or number of steps.
         DatasetError, CheckpointError, FaceError: no faces, no model, no face in a picture.
     """
-    options = options or InterpolateOptions()
+    options = _with_subjects(options or InterpolateOptions())
     if not 2 <= options.steps <= 33:
         raise OptionError(f"--steps must lie between 2 and 33; it is {options.steps}.")
     if len(options.anchors) not in (0, 2):
         raise OptionError(f"--anchors takes two pictures; {len(options.anchors)} were given.")
+    if options.family is not None and _animates(options.family):
+        from understudy.jobs.inspect_grid import interpolate_grid
+
+        return interpolate_grid(options, progress)
     project, run, performer = _open(options)
     identities = _identities(performer, options.identities)
     progress("encode", 0, 2)
@@ -292,6 +312,26 @@ def farthest_pair(latent: np.ndarray) -> tuple[int, int]:
     return int(min(first, second)), int(max(first, second))
 
 
+def _with_subjects(options: InterpolateOptions) -> InterpolateOptions:
+    subjects = options.subjects
+    if not subjects:
+        return options
+    if len(subjects) == 1:
+        if options.identity not in (None, subjects[0]):
+            raise OptionError(f"{subjects[0]} and --identity {options.identity} are two; name one of them.")
+        return replace(options, subjects=(), identity=subjects[0])
+    if options.anchors:
+        raise OptionError("Give two pictures by their place or with --anchor, not both.")
+    return replace(options, subjects=(), anchors=subjects)
+
+
+def _animates(family: str) -> bool:
+    from understudy import families
+    from understudy.family import Task
+
+    return Task.ANIMATE in families.get(family).tasks
+
+
 def _open(options: InspectOptions) -> tuple[Project, Path, Any]:
     """The project, the run's folder, and its performer, which must show its latents."""
     from understudy.jobs.project import find_project
@@ -379,21 +419,31 @@ def crop_of_still(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
         MediaError, FaceError: unreadable, no face, or several faces.
     """
     from understudy.faces.align import canonical_transform
+    from understudy.faces.parse import face_mask
+
+    view, face = face_of_still(path)
+    transform = canonical_transform(face)
+    crop = np.clip(transform.to_crop(view, size), 0, 1)
+    return crop, face_mask(transform.points_to_crop(face.landmarks, size), size)
+
+
+def face_of_still(path: Path) -> tuple[np.ndarray, Face]:
+    """A picture, (H, W, 3) float32 in [0, 1], view space, and the one face in it.
+
+    Raises:
+        MediaError, FaceError: unreadable, no face, or several faces.
+    """
     from understudy.faces.detect import FaceDetector
     from understudy.faces.landmarks import LandmarkModel
     from understudy.faces.measure import single_face
     from understudy.faces.models import find_models
-    from understudy.faces.parse import face_mask
     from understudy.media.clip import open_clip
 
     with open_clip(path) as clip:
-        view = np.clip(next(iter(clip)).view(), 0, 1)
+        view = np.clip(next(iter(clip)).view(), 0, 1).astype(np.float32)
     models = find_models()
     picture = np.round(view * 255).astype(np.uint8)
-    face = single_face(picture, FaceDetector(models), LandmarkModel(models), name=str(path))
-    transform = canonical_transform(face)
-    crop = np.clip(transform.to_crop(view.astype(np.float32), size), 0, 1)
-    return crop, face_mask(transform.points_to_crop(face.landmarks, size), size)
+    return view, single_face(picture, FaceDetector(models), LandmarkModel(models), name=str(path))
 
 
 def _spacing(pictures: np.ndarray, masks: np.ndarray) -> float:
