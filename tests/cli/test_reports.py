@@ -81,6 +81,16 @@ REPORTS = {
         seconds={"track": 3.0, "all": 40.0},
     ),
     "edit landmarks": Report(picture=None, handles={"chin": "tip of the chin [1]"}),
+    "evaluate swap": Report(
+        scores={"swap": {"identity": 0.8, "jitter": float("nan")}, "plate": {"identity": 0.3}},
+        worst={"identity": {"frame": 7, "value": 0.1}}, numbers=(1, 2), size=128, without_face=1,
+        networks={"identity": "M [1]"}, notes=("A movie [m].",), missing=("LPIPS [x] is not at hand.",),
+        verdicts=(Report(passed=False),), passed=False, report=ODD,
+    ),
+    "evaluate model": Report(
+        scores={"anna as ben": {"fid": 12.0}}, seen="seen in training", pictures_are="Seen in training [s].",
+        networks={"fid": "M [1]"}, notes=(), missing=(), verdicts=(), passed=True, report=ODD,
+    ),
     "measure": Report(
         scores=SCORES, jitter={"swap": 0.2}, numbers=(1, 2), size=128, missing=("LPIPS [x] is not at hand.",)
     ),
@@ -171,6 +181,8 @@ def test_a_stand_in_has_the_fields_of_the_real_report():
         "review": "review:ReviewReport",
         "train": "train:TrainReport",
         "swap": "shot:SwapReport",
+        "evaluate swap": "evaluate_swap:EvaluateSwapReport",
+        "evaluate model": "evaluate_model:EvaluateModelReport",
         "measure": "measure:MeasureReport",
         "inspect interpolate": "inspect:InterpolateReport",
         "inspect neighbours": "inspect:NeighboursReport",

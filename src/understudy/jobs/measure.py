@@ -194,19 +194,28 @@ def plate_person(
         yield PlatePerson(faces)
 
 
-def person_embedding(folder: Path, size: int) -> np.ndarray:
-    """What the identity looks like to the identity network: the mean embedding of some of its pictures."""
-    from understudy.dataset.face_set import FaceSet
-    from understudy.metrics.identity import embed, mean_embedding
+def embed_portraits(folder: Path, size: int, *, most: int = _PORTRAITS) -> np.ndarray:
+    """Embeddings (N, 128) of at most so many of a face set's pictures, seen at ``size`` pixels.
 
-    entries, pictures, _ = load_portraits(folder, size, most=_PORTRAITS)
+    Raises:
+        DatasetError: no face set there, or it is empty.
+        WeightsError: the identity network is not at hand.
+    """
+    from understudy.dataset.face_set import FaceSet
+    from understudy.metrics.identity import embed
+
+    entries, pictures, _ = load_portraits(folder, size, most=most)
     with FaceSet.open(folder) as face_set:
         scale = size / face_set.size
-    embeddings = [
-        embed(picture / np.float32(255), entry.landmarks * scale)
-        for entry, picture in zip(entries, pictures, strict=True)
-    ]
-    return mean_embedding(np.stack(embeddings))
+    pairs = zip(entries, pictures, strict=True)
+    return np.stack([embed(picture / np.float32(255), entry.landmarks * scale) for entry, picture in pairs])
+
+
+def person_embedding(folder: Path, size: int) -> np.ndarray:
+    """What an identity looks like to the identity network: the mean embedding of some of its pictures."""
+    from understudy.metrics.identity import mean_embedding
+
+    return mean_embedding(embed_portraits(folder, size))
 
 
 @dataclass(kw_only=True)
