@@ -68,6 +68,8 @@ class Recipe:
     """Training pictures over which the learning rate rises from nothing."""
     cool_down: float = 0.0
     """Share of the last stage over which the learning rate falls to a twentieth."""
+    drops: tuple[tuple[int, float], ...] = ()
+    """(training pictures, factor): from so many pictures on, the learning rate is multiplied by the factor."""
     ema_pictures: int = 10_000
     """Half-life of the averaged weights, in training pictures; 0 keeps the plain weights."""
     precision: str = "auto"
@@ -138,6 +140,24 @@ class Animator(Protocol):
 
     def animate(self, still: np.ndarray, drive: Drive) -> AnimateResult:
         """(size, size, 3) float32 RGB in [0, 1] -> the same face, one result for every row of ``drive``."""
+        ...
+
+
+class Parser(Protocol):
+    """A checkpoint, ready to tell the regions of faces apart."""
+
+    size: int
+    """Side of the crops that it reads best, pixels."""
+    oval_share: float
+    """Height of the face, chin to forehead, as share of the side of those crops."""
+    source: Path | None
+    """The file of its weights, for run records."""
+
+    def parse(self, crops: np.ndarray, guides: np.ndarray | None = None) -> np.ndarray:
+        """(B, size, size, 3) float32 RGB in [0, 1] -> (B, size, size, 12) float32 shares of the regions, sums of 1.
+
+        ``guides`` are (B, 6, size, size) uint8 from ``faces.parse.region_guide``.
+        """
         ...
 
 
@@ -215,6 +235,9 @@ class Family:
     """``performer(checkpoint, device=...)``: a checkpoint ready to swap."""
     animator: Callable[..., Animator] = _not_done
     """``animator(checkpoint, device=...)``: a checkpoint ready to animate."""
+    parser: Callable[..., Parser] | None = None
+    """``parser(checkpoint, device=...)``: a checkpoint, or with None the packaged one, ready to tell regions apart; None where
+    the family has none."""
     default_weights: Path | None = None
     """The checkpoint that comes with the package, for families that perform without training; None where there is none."""
     labelled: bool = False

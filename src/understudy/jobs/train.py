@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -377,10 +377,11 @@ def _claim(run: Path, recipe: Recipe, identities: tuple[str, ...], hold_back: in
         write_json(path, settings)
         return
     before = json.loads(path.read_text())
+    # A setting that came with a newer version was at its default before.
+    defaults = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+    earlier = {**json.loads(json.dumps(defaults, default=str)), **before.get("recipe", {})}
     changed = sorted(
-        name
-        for name in settings["recipe"].keys() | before.get("recipe", {}).keys()
-        if settings["recipe"].get(name) != before.get("recipe", {}).get(name)
+        name for name in settings["recipe"].keys() | earlier.keys() if settings["recipe"].get(name) != earlier.get(name)
     )
     if before.get("identities") != settings["identities"]:
         changed.append("identities")

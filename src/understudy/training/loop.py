@@ -6,6 +6,7 @@ schedule; the family knows how to grow. A run's folder holds everything: run it 
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -217,13 +218,14 @@ class Loop:
         return self.seconds / (self.options.minutes * 60) if self.options.minutes else 0.0
 
     def slowing(self, position: Position) -> float:
-        """Factor on the learning rate: up over the warm-up, 1, then down to a twentieth over the cool-down."""
+        """Factor on the learning rate: up over the warm-up, 1, the recipe's drops, then down to a twentieth over the cool-down."""
+        dropped = math.prod(factor for pictures, factor in self.recipe.drops if self.pictures >= pictures)
         if self.pictures < self.recipe.warm_up:
             return (self.pictures + 1) / self.recipe.warm_up
         if self.recipe.cool_down <= 0:
-            return 1.0
+            return dropped
         into = (max(position.cooling, self.share()) - (1 - self.recipe.cool_down)) / self.recipe.cool_down
-        return 1.0 - 0.95 * min(max(into, 0.0), 1.0)
+        return dropped * (1.0 - 0.95 * min(max(into, 0.0), 1.0))
 
     def train(self, progress: Callable[[str, int, int | None], None] = lambda *_: None) -> LoopReport:
         """Train until the recipe's end, the minutes' end or a signal."""
