@@ -31,9 +31,9 @@ _LEFT_LIDS = [(398, 382), (384, 381), (385, 380), (386, 374), (387, 373), (388, 
 _RIGHT_LIDS = [(246, 7), (161, 163), (160, 144), (159, 145), (158, 153), (157, 154), (173, 155)]
 _LIPS = [(13, 14), (82, 87), (81, 178), (80, 88), (191, 95), (312, 317), (311, 402), (310, 318), (415, 324)]
 # Upper and lower points that meet when eyes or mouth are shut.
-_NOSE_BASE = [2, 98, 327]
 _WITHIN = 0.05  # faces; how far a feature has a say beyond its own points
 _NARROWEST = 0.008  # faces; an eye less open at rest than this says nothing about how far a lid can fall
+_BROWS_OWN = 0.5  # share of how high the brows sit that is taken for the person's own
 _LIKELY = (0.5, 2.0)  # ratios of two people's features; what lies beyond is a measurement gone wrong
 
 
@@ -136,9 +136,10 @@ def retarget(
 def onto(other: np.ndarray, still: np.ndarray, *, shape: bool = True, head: Head = "turn") -> np.ndarray:
     """A still's mesh with the expression and pose of one picture of somebody else.
 
-    One picture cannot tell how a face is made from what it does. Eyes, brows and mouth are laid into the still's face where
-    its eye corners and the base of its nose are, at its own proportions, and the jaw drops as far as the mouth opens. The
-    outline, the nose and everything between stay the still's; the form of the lips and how high the brows sit come along.
+    One picture cannot tell how a face is made from what it does. Eyes and brows are laid into the still's face at its own eye
+    corners, at its own proportions, and half of how much higher or lower the brows sit is taken for expression. The mouth is
+    laid in where the still's upper lip is below the nose, and the jaw drops as far as it opens. The outline, the nose and
+    everything between stay the still's; the form of the lips comes along.
 
     Pose is taken as it is in an upright crop of each picture, as the paper's aligned crops have it: a tilt is not taken over.
 
@@ -263,11 +264,16 @@ def _laid_in(face: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     stretch = np.linalg.lstsq(source, neutral[topology.STABLE], rcond=None)[0]
     placed = np.concatenate([face, np.ones((len(face), 1))], axis=1) @ stretch
     result = neutral.copy()
-    for (ends, points), anchors in zip(_features()[:3], ((33, 133), (362, 263), _NOSE_BASE), strict=True):
-        there, here = placed[list(anchors)], neutral[list(anchors)]
+    # The mouth's width is expression, so it keeps its size; how long the upper lip is below the nose is not.
+    anchors = ((33, 133), (362, 263), (0,))
+    for (ends, points), anchor in zip(_features()[:3], anchors, strict=True):
+        there, here = placed[list(anchor)], neutral[list(anchor)]
         factor = 1.0 if ends == (61, 291) else _ratio(neutral, placed, *ends)
         laid = (placed - there.mean(axis=0)) * factor + here.mean(axis=0)
         result += _nearness(points)[:, None] * (laid - neutral)
+    for brow in (topology.RIGHT_BROW, topology.LEFT_BROW):
+        raised = float((result[brow, 1] - neutral[brow, 1]).mean())
+        result[:, 1] -= _BROWS_OWN * raised * _nearness(brow, within=_WITHIN / 2)
     # The jaw follows the mouth: as far as the lips are parted more, or less, than the still's.
     drop = _gap(result, np.array(_LIPS)) - _gap(neutral, np.array(_LIPS))
     mesh = mean_mesh()
