@@ -130,3 +130,88 @@ def drawn_clip(tmp_path):
 @pytest.fixture
 def fake_finder() -> type[FakeFinder]:
     return FakeFinder
+
+
+SHOW_FRAMES = range(1, 13)
+
+
+def _write(folder: Path, clip, change=lambda pixels: pixels) -> Path:
+    """The clip as a sequence of PNGs."""
+    folder.mkdir(parents=True)
+    for frame in clip:
+        cv2.imwrite(str(folder / f"plate.{frame.number:04d}.png"), change(frame.pixels)[..., ::-1])
+    return folder / "plate.####.png"
+
+
+@pytest.fixture
+def write():
+    """``write(folder, clip)``: a clip as a sequence of PNGs; its pattern."""
+    return _write
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A comb of 32 x 32 pixels for anna and ben, with random weights."""
+    import torch
+
+    from understudy.checkpoint import ModelCard, save_checkpoint
+    from understudy.families import get
+    from understudy.family import Recipe, Stage
+
+    torch.manual_seed(0)
+    recipe = Recipe(
+        family="comb",
+        preset="test",
+        network={"widths": (8, 8, 8, 4), "latent": 8, "split_level": 1},
+        stages=(Stage(resolution=32, pictures=1, batch=1, fade=0.0),),
+    )
+    tensors, network = get("comb").trainable(recipe, ("anna", "ben"), {}).checkpoint()
+    path = tmp_path_factory.mktemp("run") / "model.safetensors"
+    save_checkpoint(path, tensors, ModelCard(family="comb", preset="test", network=network))
+    return path
+
+
+_SHOWS = {}
+
+
+@pytest.fixture
+def show(tmp_path_factory, drawn_clip, fake_finder, actor, checkpoint):
+    """A project with both faces gathered from drawn clips and the tiny comb as its run; with a finder for its clips.
+
+    Made once: no test changes its faces or its run.
+    """
+    if checkpoint in _SHOWS:
+        return _SHOWS[checkpoint]
+    from understudy.jobs.gather import gather
+    from understudy.jobs.options_gather import GatherOptions
+    from understudy.jobs.project import new_project
+    from understudy.provenance.cast import Consent
+
+    project = new_project(
+        tmp_path_factory.mktemp("show") / "show", identities={name: Consent(synthetic=True) for name in ("anna", "ben")}
+    )
+    run = project.runs / "tiny"
+    run.mkdir()
+    for file in checkpoint.parent.iterdir():
+        (run / file.name).write_bytes(file.read_bytes())
+    sources = {}
+    for track, name in enumerate(("anna", "ben")):
+        drawn = drawn_clip(
+            lambda number, track=track: [actor(x=150 + 2 * number, yaw=number % 5, track=track)],
+            SHOW_FRAMES,
+            name=f"{name}.mov",
+        )
+        sources[name] = _write(project.footage / name, drawn)
+        found = gather(
+            GatherOptions(source=str(sources[name]), identity=name, project=project.root, size=64),
+            finder=fake_finder(drawn),
+        )
+        assert found.found == len(SHOW_FRAMES)
+    _SHOWS[checkpoint] = project, sources, lambda: fake_finder(drawn)
+    return _SHOWS[checkpoint]
+
+
+@pytest.fixture
+def no_evaluators(monkeypatch, tmp_path):
+    monkeypatch.delenv("UNDERSTUDY_MODELS", raising=False)
+    monkeypatch.setenv("UNDERSTUDY_CACHE", str(tmp_path / "nothing"))

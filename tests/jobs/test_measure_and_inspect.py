@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from understudy.errors import CheckpointError, DatasetError, FaceError, MediaError, OptionError
-from understudy.jobs.gather import gather
 from understudy.jobs.inspect import (
     InterpolateOptions,
     LatentsOptions,
@@ -21,7 +20,6 @@ from understudy.jobs.inspect import (
     neighbours,
 )
 from understudy.jobs.measure import MeasureOptions, NeighbourPerformer, load_portraits, measure
-from understudy.jobs.options_gather import GatherOptions
 from understudy.jobs.project import new_project
 from understudy.metrics.psnr import psnr
 from understudy.metrics.ssim import ssim
@@ -30,83 +28,12 @@ from understudy.provenance.cast import Consent
 FRAMES = range(1, 13)
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    """A comb of 32 x 32 pixels for anna and ben, with random weights."""
-    import torch
-
-    from understudy.checkpoint import ModelCard, save_checkpoint
-    from understudy.families import get
-    from understudy.family import Recipe, Stage
-
-    torch.manual_seed(0)
-    recipe = Recipe(
-        family="comb",
-        preset="test",
-        network={"widths": (8, 8, 8, 4), "latent": 8, "split_level": 1},
-        stages=(Stage(resolution=32, pictures=1, batch=1, fade=0.0),),
-    )
-    tensors, network = get("comb").trainable(recipe, ("anna", "ben"), {}).checkpoint()
-    path = tmp_path_factory.mktemp("run") / "model.safetensors"
-    save_checkpoint(path, tensors, ModelCard(family="comb", preset="test", network=network))
-    return path
-
-
-_SHOWS = {}
-
-
-@pytest.fixture
-def show(tmp_path_factory, drawn_clip, fake_finder, actor, checkpoint):
-    """A project with both faces gathered from drawn clips and the tiny comb as its run; with a finder for its clips.
-
-    Made once: no test changes its faces or its run.
-    """
-    if checkpoint in _SHOWS:
-        return _SHOWS[checkpoint]
-    project = new_project(
-        tmp_path_factory.mktemp("show") / "show", identities={name: Consent(synthetic=True) for name in ("anna", "ben")}
-    )
-    run = project.runs / "tiny"
-    run.mkdir()
-    for file in checkpoint.parent.iterdir():
-        (run / file.name).write_bytes(file.read_bytes())
-    sources = {}
-    for track, name in enumerate(("anna", "ben")):
-        drawn = drawn_clip(
-            lambda number, track=track: [actor(x=150 + 2 * number, yaw=number % 5, track=track)],
-            FRAMES,
-            name=f"{name}.mov",
-        )
-        sources[name] = write(project.footage / name, drawn)
-        found = gather(
-            GatherOptions(source=str(sources[name]), identity=name, project=project.root, size=64),
-            finder=fake_finder(drawn),
-        )
-        assert found.found == len(FRAMES)
-    _SHOWS[checkpoint] = project, sources, lambda: fake_finder(drawn)
-    return _SHOWS[checkpoint]
-
-
-def write(folder: Path, clip, change=lambda pixels: pixels) -> Path:
-    """The clip as a sequence of PNGs."""
-    folder.mkdir(parents=True)
-    for frame in clip:
-        cv2.imwrite(str(folder / f"plate.{frame.number:04d}.png"), change(frame.pixels)[..., ::-1])
-    return folder / "plate.####.png"
-
-
 def darkened(folder: Path, source: Path) -> Path:
     """The same clip, a tenth darker: a "swap" whose distance from the plate is known."""
     folder.mkdir(parents=True)
     for path in source.parent.glob("plate.*.png"):
         cv2.imwrite(str(folder / path.name), (cv2.imread(str(path)) * 0.9).round().astype(np.uint8))
     return folder / "plate.####.png"
-
-
-@pytest.fixture
-def no_evaluators(monkeypatch, tmp_path):
-    monkeypatch.delenv("UNDERSTUDY_MODELS", raising=False)
-    monkeypatch.setenv("UNDERSTUDY_CACHE", str(tmp_path / "nothing"))
 
 
 def test_measures_are_those_of_the_crops(show, no_evaluators, tmp_path):
@@ -173,7 +100,7 @@ def test_without_truth_only_identity_is_left(show, no_evaluators, tmp_path):
     assert len(report.missing) == 1
 
 
-def test_what_cannot_be_measured_is_a_sentence(show, no_evaluators, tmp_path, drawn_clip, fake_finder, actor):
+def test_what_cannot_be_measured_is_a_sentence(show, no_evaluators, tmp_path, drawn_clip, fake_finder, actor, write):
     project, sources, finder = show
     common = {"identity": "anna", "project": project.root, "size": 64}
     short = tmp_path / "short"

@@ -69,8 +69,10 @@ def shown(name: str, value: float) -> str:
     """A figure as tables print it."""
     if value != value:
         return "–"
-    if name == "psnr" or name == "fid":
+    if name == "psnr":
         return f"{value:.1f}"
+    if name == "fid":
+        return f"{value:.3g}"  # features of the substitute are short, and so are its distances
     if name in ("flicker", "pose", "units", "seam", "colour", "colour_offset", "is"):
         return f"{value:.2f}"
     if name == "outside_largest":

@@ -113,7 +113,7 @@ def _evaluate_swapping(
     for name in here:
         scales.add_person(name, project.faces(name), lambda entries: choose(entries, one_in, options.pictures))
     rows = scales.measure(progress)
-    folder = options.output or model.parent / "evaluate"
+    folder = options.output or _folder(model)
     verdicts, overall = _judged(options, rows)
     seen = "unknown" if one_in is None else "held back" if one_in else "seen in training"
     return EvaluateModelReport(
@@ -148,7 +148,7 @@ def _evaluate_animating(
 
     if options.data is None:
         raise OptionError(f"{model} animates; name labelled pictures to measure it on with --data (docs/evaluate.md).")
-    folder = options.output or model.parent / "evaluate"
+    folder = options.output or _folder(model)
     found = measure_animation(
         MeasureAnimationOptions(
             data=options.data,
@@ -201,6 +201,13 @@ def hold_back_of(model: Path) -> int | None:
         return int(json.loads((model.parent / SETTINGS).read_text("utf-8")).get("hold_back", 0))
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _folder(model: Path) -> Path:
+    """In the run; a checkpoint that lies elsewhere gets a folder here, since its own may be anybody's."""
+    from understudy.jobs.train import SETTINGS
+
+    return model.parent / "evaluate" if (model.parent / SETTINGS).is_file() else Path("evaluate") / model.stem
 
 
 def choose(entries: list[FaceEntry], one_in: int | None, most: int) -> list[FaceEntry]:

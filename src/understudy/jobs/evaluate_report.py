@@ -103,7 +103,7 @@ def write_model_report(report: EvaluateModelReport) -> None:
         lead=f"A {report.family} model, preset {report.preset}, {report.trained} training pictures.",
         cards=cards,
         verdicts=report.verdicts,
-        notes=(*report.missing, *report.notes),
+        notes=(*([] if report.seen == "held back" else [report.pictures_are]), *report.missing, *report.notes),
         body=body,
         networks=report.networks,
     )

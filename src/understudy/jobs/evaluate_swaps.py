@@ -60,7 +60,7 @@ class SwapScales:
         )
         self.networks: dict[str, str] = {}
         if self.identity:
-            self.networks |= dict.fromkeys(("identity", "top1", "top5"), IDENTITY)
+            self.networks |= dict.fromkeys(("identity", "top1"), IDENTITY)
         if self.lpips:
             self.networks["lpips"] = LPIPS
         if self.features is not None:
@@ -181,7 +181,8 @@ class SwapScales:
         if len(embeddings) > 1:
             people = [name for name, rows in embeddings.items() for _ in rows]
             hits = retrieve(found, [wanted] * len(found), np.concatenate(list(embeddings.values())), people)
-            row |= {"top1": hits.top1, "top5": hits.top5}
+            row |= {"top1": hits.top1}
+            row |= {"top5": hits.top5} if hits.people > 5 else {}  # of five, everybody is among the first five
         return row
 
     def _distribution(self, made: np.ndarray, person: Person, truth: Person) -> dict[str, float]:
