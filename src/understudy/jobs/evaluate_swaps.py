@@ -186,7 +186,6 @@ class SwapScales:
         return row
 
     def _distribution(self, made: np.ndarray, person: Person, truth: Person) -> dict[str, float]:
-        from understudy.metrics.features import FaceFeatures
         from understudy.metrics.fid import fid
         from understudy.metrics.inception_score import inception_score
 
@@ -195,8 +194,9 @@ class SwapScales:
         described = self.features.features(made, person.landmarks)
         true = self.features.features(truth.pictures, truth.landmarks)
         row = {"fid": fid(described, true, network=self.features.name).distance}
-        if not isinstance(self.features, FaceFeatures):
-            row["is"] = inception_score(self.features.probabilities(made)).score
+        likely = self.features.probabilities(made)
+        if likely is not None:
+            row["is"] = inception_score(likely).score
             self.networks["is"] = self.features.name
         return row
 

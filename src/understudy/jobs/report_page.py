@@ -31,7 +31,7 @@ def line_chart(title: str, numbers: Sequence[int], lines: Mapping[str, Sequence[
         return f"{x:.1f},{y:.1f}"
 
     paths = []
-    for name, line in reversed(lines.items()):  # the first is what the chart is about, and lies on top
+    for name, line in reversed(list(lines.items())):  # the first is what the chart is about, and lies on top
         shown = numbers[len(numbers) - len(line) :]
         points = " ".join(place(n, v) for n, v in zip(shown, line, strict=True) if math.isfinite(v))
         paths.append(f'<polyline points="{points}" fill="none" stroke="var(--{name})" stroke-width="1.6"/>')

@@ -24,6 +24,10 @@ class FeatureNetwork(Protocol):
         """(N, D) of pictures (N, H, W, 3), float RGB in view space, range [0, 1], and their landmarks (N, 478, 2) in pixels."""
         ...
 
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray | None:
+        """(N, classes) for the Inception Score; None for a network that knows no classes."""
+        ...
+
 
 class FaceFeatures:
     """MobileFaceNet's 128 numbers: they tell people apart, so this distance sees who is shown more than how well."""
@@ -35,6 +39,10 @@ class FaceFeatures:
         assert landmarks is not None
         pairs = zip(pictures, landmarks, strict=True)
         return np.stack([identity.embed(picture, points) for picture, points in pairs])
+
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray | None:
+        """See :class:`FeatureNetwork`: it knows no classes."""
+        return None
 
 
 def feature_network(*, without: Collection[str] = ()) -> tuple[FeatureNetwork | None, str | None]:
