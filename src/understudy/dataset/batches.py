@@ -44,6 +44,8 @@ class Portion:
     """(B, P, 2): x and y in the picture's unit square of points of the face in ``inputs``."""
     target_points: torch.Tensor | None = None
     """(B, P, 2): the same points in ``targets``."""
+    alike: torch.Tensor | None = None
+    """(B,): 1 where ``targets`` differ from ``inputs`` by the face alone, 0 where light and surroundings do too."""
     regions: torch.Tensor | None = None
     """(B, s, s) uint8: the region (``understudy.faces.regions.Region``) of every pixel of ``targets``."""
 

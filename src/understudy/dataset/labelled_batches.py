@@ -6,7 +6,7 @@ random crop, a flip, and a change of colours, all the same for a picture and its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,10 @@ class LabelledPictures:
         augment: AugmentSettings,
         from_rest: float = 0.5,
         flip: float = 0.5,
+        answers: str = "setup",
+        apart: float = 0.0,
+        points: Mapping[str, np.ndarray] | None = None,
+        mirror: Sequence[int] | None = None,
         seed: int = 0,
         rank: int = 0,
         budget: int = 3_000_000_000,
@@ -51,22 +55,40 @@ class LabelledPictures:
             oval_share: height of the face in the crops, for the weights of its pixels.
             from_rest: share of the pairs that begin at the set-up's calmest picture, as stills mostly do.
             flip: share of pictures that are mirrored; the units and expressions know no sides.
+            answers: whose picture answers: another of the ``setup``, another of the ``person`` (a set-up's or, with
+                ``apart``, one of another pose, light and place), or the picture ``self``.
+            apart: share of a ``person``'s answers from another set-up; their colours are brought to the picture's.
+            points: points (P, 2) in the crop's unit square by the picture's path below the folder, in place of the folder's
+                own; pictures without any are left out. It is they that drive the face then: no label is needed.
+            mirror: (P,) the point that takes each point's place in a mirrored picture; where points drive the face and this
+                is None, nothing is mirrored.
 
         Raises:
             DatasetError: not such a folder, too few pictures, or labels of another kind.
         """
         self.folder, self.side, self.augment = folder, side, augment
         self.from_rest, self.flip, self.seed, self.rank = from_rest, flip, seed, rank
+        self.answers, self.apart, self.mirror = answers, apart, None if mirror is None else np.asarray(mirror)
         self.entries = [entry for entry in read_folder(folder) if entry.part == "train"]
+        if points is not None:
+            self.entries = [entry for entry in self.entries if _name(folder, entry) in points]
+            self.flip = flip if mirror is not None else 0.0
         if len(self.entries) < SMALLEST_SET:
             raise DatasetError(
                 f"{folder} has {len(self.entries)} pictures for training; at least {SMALLEST_SET} are needed."
             )
-        self.signals = signals_of(self.entries, expressions, source=str(folder))
-        self.points = read_points(folder, self.entries)
+        if points is None:
+            self.signals = signals_of(self.entries, expressions, source=str(folder))
+            self.points = read_points(folder, self.entries)
+        else:
+            self.signals = np.zeros((len(self.entries), 0), np.float32)
+            self.points = np.stack([points[_name(folder, entry)] for entry in self.entries]).astype(np.float32)
         self.people = sorted({entry.person for entry in self.entries})
         self.groups = [rows for rows in _groups(self.entries, self.signals).values() if len(rows) > 1]
         self._group_of = {row: group for group in self.groups for row in group}
+        self._rows_of: dict[str, list[int]] = {}
+        for row, entry in enumerate(self.entries):
+            self._rows_of.setdefault(entry.person, []).append(row)
         self._weights = mean_weights(side, oval_share)
         self._kept: dict[int, np.ndarray] = {}
         self._keep = len(self.entries) * side * side * 3 <= budget
@@ -85,7 +107,18 @@ class LabelledPictures:
 
     def pair(self, row: int, numbers: np.random.Generator) -> tuple[int, int]:
         """A picture and its answer: another of the same set-up, or itself where there is none."""
+        if self.answers == "self":
+            return row, row
         group = self._group_of.get(row)
+        if self.answers == "person" and (group is None or numbers.random() < self.apart):
+            setup = self.entries[row].setup
+            elsewhere = [
+                other
+                for other in self._rows_of[self.entries[row].person]
+                if other != row and (not setup or self.entries[other].setup != setup)
+            ]
+            if elsewhere:
+                return row, elsewhere[numbers.integers(len(elsewhere))]
         if group is None:
             return row, row
         # The first of a group is its calmest.
@@ -105,9 +138,11 @@ class LabelledPictures:
         moves[mirrored, :, 0] *= -1
         moved = move(self._tensors(pairs), moves.repeat(2, 1, 1), size, border="reflection")
         light, colours = draw_light(each, self.augment, generator), draw_jitter(each, self.augment, generator)
-        inputs, targets = (jitter(relight(half, light), colours) for half in moved[:, :3].split(each))
+        shown, answers = moved[:, :3].split(each)
+        answers = self._in_its_light(pairs, shown, answers, moved[:each, 3:], moved[each:, 3:])
+        inputs, targets = (jitter(relight(half, light), colours) for half in (shown, answers))
         noise = torch.randn(inputs.shape, generator=generator) * self.augment.noise
-        return [self._portion(pairs, (inputs + noise).clamp(0, 1), targets, moved[each:, 3:], moves)]
+        return [self._portion(pairs, (inputs + noise).clamp(0, 1), targets, moved[each:, 3:], moves, mirrored)]
 
     def sample(self, *, each: int, size: int) -> list[Portion]:
         """The same pictures every time, from rest to another expression, unmoved and unlit."""
@@ -119,7 +154,40 @@ class LabelledPictures:
         pairs = [self.pair(starts[int(place)], numbers) for place in chosen]
         small = functional.interpolate(self._tensors(pairs), size=(size, size), mode="area")
         inputs, targets = small[:, :3].split(len(pairs))
-        return [self._portion(pairs, inputs, targets, small[len(pairs) :, 3:])]
+        weights = small[len(pairs) :, 3:]
+        targets = self._in_its_light(pairs, inputs, targets, small[: len(pairs), 3:], weights)
+        return [self._portion(pairs, inputs, targets, weights)]
+
+    def alike(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        """(B,) bool: picture and answer differ by the face alone."""
+        setups = [(self.entries[shown].setup, self.entries[answer].setup) for shown, answer in pairs]
+        same = [shown == answer for shown, answer in pairs]
+        return np.array([one or (bool(a) and a == b) for one, (a, b) in zip(same, setups, strict=True)])
+
+    def _in_its_light(
+        self,
+        pairs: Sequence[tuple[int, int]],
+        shown: torch.Tensor,
+        answers: torch.Tensor,
+        weights: torch.Tensor,
+        answer_weights: torch.Tensor,
+    ) -> torch.Tensor:
+        """Answers from another set-up with the mean and the deviation that each channel has in the face that is shown."""
+        import torch
+
+        if self.answers != "person" or (alike := self.alike(pairs)).all():
+            return answers
+
+        def measured(pictures: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            share = weights / weights.sum((2, 3), keepdim=True).clamp_min(1e-6)
+            mean = (pictures * share).sum((2, 3), keepdim=True)
+            return mean, ((pictures - mean).square() * share).sum((2, 3), keepdim=True).sqrt()
+
+        (mean, deviation), (own, own_deviation) = measured(shown, weights), measured(answers, answer_weights)
+        # Where one is nearly flat, a ratio of deviations means nothing.
+        gain = (deviation / own_deviation.clamp_min(1e-3)).clamp(0.5, 2.0)
+        brought = ((answers - own) * gain + mean).clamp(0, 1)
+        return torch.where(torch.from_numpy(alike)[:, None, None, None], answers, brought)
 
     def _tensors(self, pairs: Sequence[tuple[int, int]]) -> torch.Tensor:
         """(2 B, 4, side, side): the pictures shown, then their answers, each with its weights."""
@@ -128,13 +196,17 @@ class LabelledPictures:
         rows = [shown for shown, _ in pairs] + [answer for _, answer in pairs]
         return torch.cat(to_tensors([(self.read(row), self._weights) for row in rows]), 1)
 
-    def _points(self, rows: Sequence[int], moves: torch.Tensor | None) -> torch.Tensor | None:
-        """(B, P, 2) points of the pictures, moved as they are."""
+    def _points(
+        self, rows: Sequence[int], moves: torch.Tensor | None, mirrored: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """(B, P, 2) points of the pictures, moved as they are; in mirrored ones left and right change places."""
         import torch
 
         if self.points is None:
             return None
         points = torch.from_numpy(self.points[list(rows)])
+        if self.mirror is not None and mirrored is not None:
+            points = torch.where(mirrored[:, None, None], points[:, self.mirror], points)
         if moves is None:
             return points
         # ``moves`` lead from the result to the picture, in [-1, 1] with align_corners=False.
@@ -148,6 +220,7 @@ class LabelledPictures:
         targets: torch.Tensor,
         weights: torch.Tensor,
         moves: torch.Tensor | None = None,
+        mirrored: torch.Tensor | None = None,
     ) -> Portion:
         import torch
 
@@ -161,9 +234,14 @@ class LabelledPictures:
             weights=weights,
             signals=torch.from_numpy(self.signals[shown]),
             target_signals=torch.from_numpy(self.signals[answers]),
-            points=self._points(shown, moves),
-            target_points=self._points(answers, moves),
+            points=self._points(shown, moves, mirrored),
+            target_points=self._points(answers, moves, mirrored),
+            alike=torch.from_numpy(self.alike(pairs).astype(np.float32)),
         )
+
+
+def _name(folder: Path, entry: Labelled) -> str:
+    return entry.picture.relative_to(folder).as_posix()
 
 
 def mean_weights(side: int, oval_share: float) -> np.ndarray:

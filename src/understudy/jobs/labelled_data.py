@@ -1,15 +1,17 @@
-"""What ``--data`` and ``--layout`` name, as a folder of labelled crops."""
+"""What ``--data`` and ``--layout`` name, as a folder of labelled crops; and their landmarks, for families that learn by them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from understudy.errors import DatasetError
 
 if TYPE_CHECKING:
     from understudy.dataset.labelled_cut import Find
+    from understudy.family import Recipe
 
 FOLDER = "labelled"
 """Where a run keeps the crops of a data set that is not laid out as such a folder."""
@@ -45,3 +47,34 @@ def labelled_folder(
     if not (run / FOLDER / TABLE).is_file():
         cut_labelled(entries, run / FOLDER, find=find, side=side, oval_share=oval_share, progress=progress)
     return run / FOLDER
+
+
+def with_points(
+    recipe: Recipe,
+    folder: Path,
+    run: Path,
+    *,
+    progress: Callable[[str, int, int | None], None] = lambda *_: None,
+    find: Find | None = None,
+) -> tuple[Recipe, dict[str, Any]]:
+    """For a recipe whose network has a boundary topology: the recipe with the data's own topology where it brings one, and what
+    ``LabelledPictures`` is told of points and answers. Any other recipe as it is, and nothing.
+
+    Raises:
+        DatasetError: no points there, and they cannot be measured.
+        OptionError: the data's topology is none.
+        WeightsError: faces must be measured and the face models are not at hand.
+    """
+    if "topology" not in recipe.network:
+        return recipe, {}
+    from understudy.dataset.labelled_mesh import TOPOLOGY, labelled_points
+    from understudy.faces.boundary import load_topology
+
+    brought = folder / TOPOLOGY
+    topology = load_topology(brought if brought.is_file() else recipe.network["topology"])
+    if brought.is_file():
+        # Written out: the run's settings tell when the file was changed.
+        recipe = replace(recipe, network={**recipe.network, "topology": topology.as_record()})
+    points = labelled_points(folder, topology, run, find=find, progress=progress)
+    answers = {name: recipe.losses[name] for name in ("answers", "apart") if name in recipe.losses}
+    return recipe, {"points": points, "mirror": topology.mirror, **answers}

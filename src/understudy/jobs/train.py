@@ -83,7 +83,10 @@ class TrainOptions:
         metadata={"help": "How --data is laid out: folder (crops and units.csv), celeba, emotionnet or rafd."},
     )
     without: tuple[str, ...] = field(
-        default=(), metadata={"help": "Leave this term of the loss out; repeat it for several (for ablations)."}
+        default=(),
+        metadata={
+            "help": "Leave this term of the loss, or this part of the network, out; repeat it for several (for ablations)."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -142,16 +145,20 @@ def make_recipe(options: TrainOptions, project: Project | None) -> Recipe:
     if options.split_level is not None:
         network["split_level"] = options.split_level
     terms = [name for name, value in recipe.losses.items() if isinstance(value, float)]
+    parts = [name for name, value in network.items() if value is True]
     for term in options.without:
-        if term not in terms:
+        if term not in (*terms, *parts):
+            network_parts = f", its network {', '.join(parts)}" if parts else ""
             raise OptionError(
-                f"--without {term}: this preset's loss has {', '.join(terms) or 'no terms to choose from'}."
+                f"--without {term}: this preset's loss has {', '.join(terms) or 'no terms to choose from'}{network_parts}."
             )
+        if term in parts:
+            network[term] = False
     return replace(
         recipe,
         stages=(*recipe.stages[:-1], last),
         network=network,
-        losses={**recipe.losses, **dict.fromkeys(options.without, 0.0)},
+        losses={**recipe.losses, **{term: 0.0 for term in options.without if term in terms}},
         start=start,
         precision=options.precision,
         seed=options.seed,
@@ -258,7 +265,7 @@ def _train_paired(options: TrainOptions, progress: Progress) -> TrainReport:
 
 def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
     from understudy.dataset.labelled_batches import LabelledPictures
-    from understudy.jobs.labelled_data import FOLDER, labelled_folder
+    from understudy.jobs.labelled_data import FOLDER, labelled_folder, with_points
 
     family = families.get(options.family)
     if not family.labelled:
@@ -280,6 +287,7 @@ def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
     side = round(recipe.stages[-1].resolution * 1.25)
     oval_share = float(recipe.network.get("oval_share", 0.5))
     folder = labelled_folder(options.data, options.layout, run, side=side, oval_share=oval_share, progress=progress)
+    recipe, by_points = with_points(recipe, folder, run, progress=progress)
     batches = LabelledPictures(
         folder,
         expressions=tuple(recipe.network.get("expressions", ())),
@@ -288,6 +296,7 @@ def _train_labelled(options: TrainOptions, progress: Progress) -> TrainReport:
         augment=recipe.augment,
         seed=recipe.seed,
         rank=_rank(),
+        **by_points,
     )
     return _run_labelled(options, recipe, run, batches, consent, progress)
 
@@ -302,7 +311,7 @@ def _run_labelled(
 ) -> TrainReport:
     """Train on ``batches``, which know how many pictures of which people they draw from."""
     assert options.data is not None
-    trainable = families.get(options.family).trainable(recipe, ("people",), {})
+    trainable = families.get(options.family).trainable(recipe, ("people",), {"people": batches})
     data = f"{options.data.resolve().name} ({options.layout}): {len(batches)} pictures of {len(batches.people)} people"
     return _run(options, recipe, run, ("people",), trainable, batches, {"people": consent}, data, progress)
 
