@@ -1,6 +1,6 @@
 """Suites with exact answers: performances whose true swap, or truly animated still, is known because it was rendered.
 
-A suite is a folder with a ``suite.toml`` beside its clips, so anybody can add tasks without code:
+A suite is a folder with a ``suite.toml`` beside its clips, movies or sequences, so anybody can add tasks without code:
 
     title = "Two performers"
     [people.anton]
@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.errors import DatasetError
+from understudy.media.pattern import Pattern
 from understudy.provenance.cast import Consent
 
 FILE = "suite.toml"
@@ -246,7 +247,8 @@ def _checked(suite: Suite) -> Suite:
     for task in suite.animations:
         files += [task.still, task.drive, task.truth]
     for path in files:
-        if not path.is_file():
+        pattern = Pattern.of(path)
+        if not (path.is_file() if pattern is None else any(path.parent.glob(f"*{path.suffix}"))):
             raise DatasetError(f"{where} names {path}, which is not there.")
     learnt = {path.resolve() for person in suite.people.values() for path in person.footage}
     for task in suite.swaps:

@@ -1,0 +1,291 @@
+"""The benchmark's animations: a still of one performer does what another does, and the true film of it is known.
+
+A model moves the expression and leaves the head where the still has it, so result and truth are each cut where their own face is
+(``canonical_transform``): place, size and roll of the head fall away, its turn does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from understudy.dataset.suite import AnimateTask, Suite
+from understudy.errors import CheckpointError, MediaError, UserError
+from understudy.jobs.benchmark_rows import TRUTH, UNCHANGED, Row, RowStore, clip_digest, result_path
+from understudy.jobs.benchmark_swap import Contender
+from understudy.jobs.options_benchmark import BenchmarkOptions
+from understudy.jobs.project import Project
+
+if TYPE_CHECKING:
+    from understudy.jobs.clip_faces import ClipFaces, TrackedFace
+    from understudy.jobs.performance import UnitReader
+    from understudy.jobs.track import FaceFinder
+    from understudy.media.clip import Clip
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """A face in one frame: its crop (s, s, 3) in [0, 1], its mask (s, s), and its landmarks in plate and in crop pixels."""
+
+    number: int
+    crop: np.ndarray
+    mask: np.ndarray
+    mesh: np.ndarray
+    landmarks: np.ndarray
+
+
+class AnimateBench:
+    """Fills the rows of the suite's animations, one contender after the other."""
+
+    def __init__(
+        self,
+        options: BenchmarkOptions,
+        suite: Suite,
+        project: Project,
+        store: RowStore,
+        progress: Progress,
+        finder: FaceFinder | None = None,
+        reader: UnitReader | None = None,
+    ) -> None:
+        self.options, self.suite, self.project, self.store = options, suite, project, store
+        self.progress, self.finder, self._reader = progress, finder, reader
+
+    def rows(self, contender: Contender, tasks: Sequence[AnimateTask]) -> list[Row]:
+        """The contender's rows, made or kept."""
+        made = []
+        for task in tasks:
+            row = Row(contender=contender.name, kind="animate", task=task.name)
+            try:
+                asked = self._asked(contender, task)
+                row = self.store.find(contender.name, task.name, asked) or self.store.keep(
+                    self._row(contender, task), asked
+                )
+            except UserError as error:
+                row = replace(row, skipped=str(error))
+            made.append(row)
+        return made
+
+    def _weights(self, contender: Contender) -> Path | None:
+        """What an animating contender performs with; None for a baseline.
+
+        Raises:
+            CheckpointError: it comes without weights, or has been trained on somebody of the suite.
+        """
+        from understudy import families
+        from understudy.checkpoint import read_card
+
+        if not contender.family:
+            return None
+        weights = contender.checkpoint or families.get(contender.family).default_weights
+        if weights is None or not weights.is_file():
+            raise CheckpointError(
+                f"{contender.family} comes without weights here; train it, then name the result with --run {contender.family}=RUN."
+            )
+        card = read_card(weights)
+        seen = self.suite.seen_by(
+            [*card.consent, *map(str, card.network.get("identities", ())), *map(str, card.network.get("people", ()))],
+            card.data,
+        )
+        if seen:
+            raise CheckpointError(
+                f"{weights} has been trained on {', '.join(seen)} of this suite ({card.data}), so its figures would say nothing; "
+                "measure weights that have never seen these people."
+            )
+        return weights
+
+    def _asked(self, contender: Contender, task: AnimateTask) -> dict[str, Any]:
+        from understudy import __version__
+        from understudy.metrics.identity import missing_identity
+        from understudy.metrics.lpips import missing_lpips
+        from understudy.provenance.record import path_sha256
+
+        weights = self._weights(contender)
+        return {
+            "contender": contender.name,
+            "weights": path_sha256(weights) if weights else None,
+            "clips": [clip_digest(path) for path in (task.still, task.drive, task.truth)],
+            "frame": task.frame,
+            "person": task.person,
+            "every": self.options.every,
+            "size": self.options.size,
+            "evaluators": [missing_identity() is None, missing_lpips() is None],
+            "version": __version__,
+        }
+
+    def _row(self, contender: Contender, task: AnimateTask) -> Row:
+        from understudy.media.clip import open_clip
+
+        row = Row(contender=contender.name, kind="animate", task=task.name)
+        still = self.still(task)
+        movie = {TRUTH: task.truth, UNCHANGED: still}.get(contender.name)
+        if movie is None:
+            movie = result_path(self.project.renders / contender.folder, task.name, task.drive)
+            began = perf_counter()
+            made, seconds = self._animate(contender, task, still, movie)
+            row = replace(
+                row,
+                movie=str(movie.relative_to(self.project.root)),
+                per_frame=round((perf_counter() - began if not made else seconds) / max(made, 1), 4),
+                starts="packaged weights" if contender.checkpoint is None else "given weights",
+            )
+        else:
+            row = replace(row, movie=str(movie))
+        with ExitStack() as stack:
+            truth, result = (stack.enter_context(open_clip(path)) for path in (task.truth, movie))
+            return self._scored(row, truth, result, still)
+
+    def still(self, task: AnimateTask) -> Path:
+        """The task's still as a picture: itself, or one frame of a clip."""
+        from understudy.media.clip import open_clip
+        from understudy.media.formats.picture_writer import encode_picture
+        from understudy.provenance.atomic import write_bytes
+
+        with open_clip(task.still) as clip:
+            if clip.kind == "still":
+                return task.still
+            target = self.project.root / "stills" / f"{task.name}.png"
+            if not target.is_file():
+                write_bytes(target, encode_picture(clip.frame(task.frame), ".png"))
+        return target
+
+    def _animate(self, contender: Contender, task: AnimateTask, still: Path, movie: Path) -> tuple[int, float]:
+        from understudy.jobs.animate import AnimateOptions, animate_still
+
+        options = AnimateOptions(
+            still=str(still),
+            drive=str(task.drive),
+            output=movie,
+            identity=task.person,
+            project=self.project.root,
+            method=contender.family,
+            run=str(contender.checkpoint) if contender.checkpoint else None,
+            ease=0.0,  # the truth does not begin as the still does
+            device=self.options.device,
+        )
+        report = animate_still(options, self._named(task.name), finder=self.finder, reader=self._reader)
+        return report.made, report.seconds["all"] - report.seconds["track"]
+
+    # -- measuring ----------------------------------------------------------------------------------------------------
+
+    def _scored(self, row: Row, truth: Clip, result: Clip, still: Path) -> Row:
+        from understudy.jobs.animation_scores import missing_measures
+        from understudy.jobs.performance import MeshUnits
+        from understudy.metrics.action_units import unit_error
+        from understudy.metrics.jitter import landmark_jitter
+
+        reader = self._reader or MeshUnits()
+        person = self._person(still)
+        values: dict[str, list[float]] = {}
+        meshes: list[tuple[np.ndarray, np.ndarray]] = []
+        before: tuple[_Seen, _Seen] | None = None
+        numbers: list[int] = []
+        for now, wanted in self._pairs(truth, result):
+            for name, value in self._compared(now, wanted, before, person).items():
+                values.setdefault(name, []).append(value)
+            meshes.append((now.mesh, wanted.mesh))
+            numbers.append(wanted.number)
+            before = (now, wanted)
+        if not numbers:
+            raise MediaError(f"{truth.source} and {result.source} have no frame in which both show a face.")
+        scores = {name: float(np.mean(found)) for name, found in values.items()}
+        if row.contender == TRUTH:
+            scores = {name: value for name, value in scores.items() if name == "identity"}
+        else:
+            own, true = (np.stack([pair[place] for pair in meshes]) for place in (0, 1))
+            # Both are read against the truth's face at rest: it is the same person, and where they rest is part of the answer.
+            rest = reader.rest_of(true)
+            scores["units"] = unit_error(reader.measure(own, rest), reader.measure(true, rest))
+        if row.contender != UNCHANGED:
+            scores["jitter"] = landmark_jitter(np.stack([pair[0] for pair in meshes]), numbers)
+        scores = {name: value for name, value in scores.items() if math.isfinite(value)}  # too few frames to tell
+        return replace(row, scores=scores, frames=len(numbers), notes=(*row.notes, *missing_measures()))
+
+    def _compared(
+        self, now: _Seen, wanted: _Seen, before: tuple[_Seen, _Seen] | None, person: np.ndarray | None
+    ) -> dict[str, float]:
+        from understudy.metrics.flicker import flicker
+        from understudy.metrics.identity import embed, similarity
+        from understudy.metrics.lpips import lpips, missing_lpips
+        from understudy.metrics.psnr import psnr
+        from understudy.metrics.ssim import ssim
+
+        found = {
+            "ssim": ssim(now.crop, wanted.crop, mask=wanted.mask),
+            "psnr": psnr(now.crop, wanted.crop, mask=wanted.mask),
+        }
+        if missing_lpips() is None:
+            found["lpips"] = lpips(now.crop, wanted.crop, mask=wanted.mask)
+        if person is not None:
+            found["identity"] = similarity(embed(now.crop, now.landmarks), person)
+        if before is not None and wanted.number - before[1].number == self.options.every:
+            mask = wanted.mask * before[1].mask
+            found["flicker"] = flicker(now.crop, before[0].crop, wanted.crop, before[1].crop, mask=mask)
+        return found
+
+    def _pairs(self, truth: Clip, result: Clip) -> Iterator[tuple[_Seen, _Seen]]:
+        """The result's face and the truth's in every frame where both have one; a still stands throughout."""
+        with self._tracked(truth) as wanted, self._tracked(result) as found:
+            true_person, person = _largest(wanted), _largest(found)
+            still = _seen(result, person, result.numbers[0], self.options.size) if result.kind == "still" else None
+            for place, number in enumerate(truth.numbers):
+                self.progress("measure", place, len(truth))
+                if place % self.options.every or (still is None and place >= len(result)):
+                    continue
+                true = _seen(truth, true_person, number, self.options.size)
+                own = still or _seen(result, person, result.numbers[place], self.options.size)
+                if true is not None and own is not None:
+                    yield own, true
+            self.progress("measure", len(truth), len(truth))
+
+    def _tracked(self, clip: Clip) -> ClipFaces:
+        from understudy.jobs.track import track_clip
+
+        return track_clip(clip, finder=self.finder, cache=self.project.tracks, progress=self._named(clip.source.stem))
+
+    def _person(self, still: Path) -> np.ndarray | None:
+        """What the still's face is to the identity network."""
+        from understudy.media.clip import open_clip
+        from understudy.metrics.identity import embed, missing_identity
+
+        if missing_identity() is not None:
+            return None
+        with open_clip(still) as clip, self._tracked(clip) as faces:
+            seen = _seen(clip, _largest(faces), clip.numbers[0], self.options.size)
+        if seen is None:
+            raise MediaError(f"{still} shows no face.")
+        return embed(seen.crop, seen.landmarks)
+
+    def _named(self, name: str) -> Progress:
+        return lambda stage, done, total: self.progress(f"{stage} {name}", done, total)
+
+
+def _largest(faces: ClipFaces) -> Callable[[int], TrackedFace | None]:
+    from understudy.jobs.measure import PlatePerson
+
+    return PlatePerson(faces).face
+
+
+def _seen(clip: Clip, person: Callable[[int], TrackedFace | None], number: int, size: int) -> _Seen | None:
+    from understudy.faces.parse import face_mask
+
+    tracked = person(number)
+    if tracked is None:
+        return None
+    landmarks = tracked.transform.points_to_crop(tracked.face.landmarks, size)
+    crop = np.clip(tracked.transform.to_crop(clip.frame(number).view(), size), 0, 1)
+    return _Seen(
+        number=number,
+        crop=crop,
+        mask=face_mask(landmarks, size),
+        mesh=np.asarray(tracked.face.landmarks),
+        landmarks=landmarks,
+    )
