@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from understudy.jobs.animate import animate_still as animate_still
     from understudy.jobs.bench import BenchOptions as BenchOptions
     from understudy.jobs.bench import bench as bench
+    from understudy.jobs.benchmark import benchmark as benchmark
+    from understudy.jobs.compare import compare as compare
     from understudy.jobs.curves import measure_curves as measure_curves
     from understudy.jobs.demo import DemoOptions as DemoOptions
     from understudy.jobs.demo import demo as demo
@@ -50,10 +52,13 @@ if TYPE_CHECKING:
     from understudy.jobs.measure_animation import MeasureAnimationOptions as MeasureAnimationOptions
     from understudy.jobs.measure_animation import measure_animation as measure_animation
     from understudy.jobs.options_animate import AnimateOptions as AnimateOptions
+    from understudy.jobs.options_benchmark import BenchmarkOptions as BenchmarkOptions
+    from understudy.jobs.options_compare import CompareOptions as CompareOptions
     from understudy.jobs.options_curves import CurvesOptions as CurvesOptions
     from understudy.jobs.options_evaluate import EvaluateModelOptions as EvaluateModelOptions
     from understudy.jobs.options_evaluate import EvaluateSwapOptions as EvaluateSwapOptions
     from understudy.jobs.options_gather import GatherOptions as GatherOptions
+    from understudy.jobs.options_regions import RegionsOptions as RegionsOptions
     from understudy.jobs.options_review import ReviewOptions as ReviewOptions
     from understudy.jobs.options_swap import SwapOptions as SwapOptions
     from understudy.jobs.options_track import TrackOptions as TrackOptions
@@ -61,6 +66,7 @@ if TYPE_CHECKING:
     from understudy.jobs.project import add_identity as add_identity
     from understudy.jobs.project import find_project as find_project
     from understudy.jobs.project import new_project as new_project
+    from understudy.jobs.regions import find_regions as find_regions
     from understudy.jobs.review import review as review
     from understudy.jobs.shot import swap_shot as swap_shot
     from understudy.jobs.track import track_clip as track_clip
@@ -90,6 +96,8 @@ _HOMES = {
     "faces.face": ("Face", "Pose"),
     "jobs.animate": ("animate_still",),
     "jobs.bench": ("BenchOptions", "bench"),
+    "jobs.benchmark": ("benchmark",),
+    "jobs.compare": ("compare",),
     "jobs.curves": ("measure_curves",),
     "jobs.demo": ("DemoOptions", "demo"),
     "jobs.doctor": ("DoctorOptions", "doctor"),
@@ -108,13 +116,17 @@ _HOMES = {
     "jobs.measure": ("MeasureOptions", "measure"),
     "jobs.measure_animation": ("MeasureAnimationOptions", "measure_animation"),
     "jobs.options_animate": ("AnimateOptions",),
+    "jobs.options_benchmark": ("BenchmarkOptions",),
+    "jobs.options_compare": ("CompareOptions",),
     "jobs.options_curves": ("CurvesOptions",),
     "jobs.options_evaluate": ("EvaluateModelOptions", "EvaluateSwapOptions"),
     "jobs.options_gather": ("GatherOptions",),
+    "jobs.options_regions": ("RegionsOptions",),
     "jobs.options_review": ("ReviewOptions",),
     "jobs.options_swap": ("SwapOptions",),
     "jobs.options_track": ("TrackOptions",),
     "jobs.project": ("Project", "add_identity", "find_project", "new_project"),
+    "jobs.regions": ("find_regions",),
     "jobs.review": ("review",),
     "jobs.shot": ("swap_shot",),
     "jobs.track": ("track_clip",),

@@ -30,6 +30,7 @@ ENTRIES = (
     Entry("measure", "compare a swapped shot with the true answer"),
     Entry("compare", "clips side by side, difference maps, and votes on pairs of them"),
     Entry("inspect", "the model's latent space: interpolate, neighbours, latents"),
+    Entry("benchmark", "all families, and what they have to beat, on clips with exact answers"),
     Entry("demo", "all of it on two packaged clips, with a report", heading="This machine"),
     Entry("doctor", "what is installed, what is missing, what to do"),
     Entry("weights", "foreign models: list them, pull them"),
