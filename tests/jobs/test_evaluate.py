@@ -168,7 +168,7 @@ def test_pose_and_expression_are_compared_frame_by_frame(no_evaluators):
     plate = {number: face_of_mesh(mesh(0, 0.004 * number)) for number in range(8)}
     swap = {number: face_of_mesh(mesh(12, 0.004 * number)) for number in range(2, 8)}
     reader = PerformanceReader()
-    assert "at rest" in reader.networks["expression"], "without the models, points are compared"
+    assert "blendshapes" not in reader.networks, "the models at hand have none"
     found = reader.compare(swap, plate)
     assert list(found["pose"]) == [2, 3, 4, 5, 6, 7]
     assert list(found["pose"].values()) == pytest.approx([12] * 6, abs=0.5)
@@ -177,7 +177,32 @@ def test_pose_and_expression_are_compared_frame_by_frame(no_evaluators):
     assert dull["expression"][7] > 2 * dull["expression"][3]
     same = reader.compare(plate, plate)
     assert max(max(values.values()) for values in same.values()) == pytest.approx(0, abs=1e-6)
-    assert reader.compare({}, plate) == {"pose": {}, "expression": {}, "units": {}}
+    assert reader.compare({}, plate) == {}
+
+
+def test_blendshapes_are_taken_against_each_ones_rest(no_evaluators):
+    """Two people who differ at rest by 0.3 in one shape, and do the same in another; then one of them does 0.4 more."""
+    from understudy.faces.align import mean_mesh
+
+    class Shapes:
+        def blendshapes(self, landmarks):
+            rows = np.zeros((len(landmarks), 52), np.float32)
+            rows[:, 20] = 0.3 * (landmarks[:, 0, 2] > 500)  # the other person lies deeper
+            rows[:, 30] = landmarks[:, 152, 1] - landmarks[:, 10, 1] - 200  # the jaw
+            return rows
+
+    def mesh(jaw: float, depth: float) -> np.ndarray:
+        points = 200 * mean_mesh() + (0, 0, depth)
+        points[152, 1] += jaw
+        return points.astype(np.float32)
+
+    jaws = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5]
+    plate = {number: face_of_mesh(mesh(jaw, 0)) for number, jaw in enumerate(jaws)}
+    swap = {number: face_of_mesh(mesh(jaw, 1000)) for number, jaw in enumerate([*jaws[:-1], 0.9])}
+    reader = PerformanceReader()
+    reader.shapes = Shapes()  # type: ignore[assignment]
+    values = list(reader.compare(swap, plate)["blendshapes"].values())
+    assert values == pytest.approx([0] * 9 + [0.4], abs=0.01)
 
 
 # -- judges ------------------------------------------------------------------------------------------------------------
@@ -298,3 +323,25 @@ def test_a_model_that_animates_wants_labelled_data(tmp_path):
         tensors, old = load_checkpoint(path)
         save_checkpoint(path, tensors, replace(old, family="odd"))
         evaluate_model(EvaluateModelOptions(run=str(path), output=tmp_path))
+
+
+def test_a_run_goes_on_only_with_the_rule_it_began_with(tmp_path):
+    from understudy import families
+    from understudy.jobs.train import TrainOptions, _claim, train
+
+    recipe = families.get("comb").recipe("preview")
+    _claim(tmp_path, recipe, ("anna",), 20)
+    _claim(tmp_path, recipe, ("anna",), 20)
+    assert hold_back_of(tmp_path / "model.safetensors") == 20
+    with pytest.raises(OptionError, match="hold_back"):
+        _claim(tmp_path, recipe, ("anna",), 0)
+    with pytest.raises(OptionError, match="--hold-back 1"):
+        TrainOptions(hold_back=1)
+    with pytest.raises(OptionError, match="test pictures themselves"):
+        train(TrainOptions(family="warping", data=tmp_path, hold_back=20))
+
+
+def test_the_neighbour_swap_stands_beside_it(shot):
+    report = evaluate_swap(replace(shot["options"], run="tiny", mattes=None), finder=shot["finder"]())
+    assert 0 < report.scores["neighbour"]["ssim"] < 1 and report.neighbours is not None
+    assert "nearest training picture" in report.report.read_text("utf-8")

@@ -27,42 +27,48 @@ class PerformanceReader:
         self.shapes = _blendshape_model()
         self.networks = {
             "pose": head_pose.SOURCE,
-            "expression": expression.MESH if self.shapes is None else expression.BLENDSHAPES,
+            "expression": expression.MESH,
             "units": UNITS,
         }
+        if self.shapes is not None:
+            self.networks["blendshapes"] = expression.BLENDSHAPES
         """Measure -> where it comes from."""
 
     def compare(self, faces: Mapping[int, Face], plate: Mapping[int, Face]) -> dict[str, dict[int, float]]:
         """Measure -> frame number -> distance; frames in which either face was not found have none.
 
-        Everyone's units and moving points are read against their own face at rest, so that it does not count who they are.
+        What faces do is read against their own face at rest, so that it does not count who they are. ``blendshapes`` are
+        there where this machine's face models have them.
         """
         numbers = sorted(set(faces) & set(plate))
         if not numbers:
-            return {"pose": {}, "expression": {}, "units": {}}
+            return {}
         first, second = (np.stack([found[number].landmarks for number in numbers]) for found in (faces, plate))
         first_units, first_shapes, first_rest = self._read(first)
         second_units, second_shapes, second_rest = self._read(second)
-        if first_shapes is not None and second_shapes is not None:
-            expressions = expression.blendshape_distance(first_shapes, second_shapes)
-        else:
-            rests = first[first_rest], second[second_rest]
-            expressions = [
-                expression.mesh_distance(one, rests[0], other, rests[1])
+        found = {
+            "pose": [head_pose.pose_distance(faces[number].pose, plate[number].pose) for number in numbers],
+            "expression": [
+                expression.mesh_distance(one, first[first_rest], other, second[second_rest])
                 for one, other in zip(first, second, strict=True)
-            ]
-        errors = np.square(first_units.astype(np.float64) - second_units).sum(axis=1)
+            ],
+            "units": np.square(first_units.astype(np.float64) - second_units).sum(axis=1),
+        }
+        if first_shapes is not None and second_shapes is not None:
+            found["blendshapes"] = expression.blendshape_distance(first_shapes, second_shapes)
         return {
-            "pose": {n: head_pose.pose_distance(faces[n].pose, plate[n].pose) for n in numbers},
-            "expression": {n: float(value) for n, value in zip(numbers, expressions, strict=True)},
-            "units": {n: float(value) for n, value in zip(numbers, errors, strict=True)},
+            name: {number: float(value) for number, value in zip(numbers, values, strict=True)}
+            for name, values in found.items()
         }
 
     def _read(self, meshes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int]:
-        """Units (N, 17), blendshapes (N, 52) or None, and the place of the calmest face."""
+        """Units (N, 17), changes of blendshapes from rest (N, 52) or None, and the place of the calmest face."""
         shapes = None if self.shapes is None else self.shapes.blendshapes(meshes)
         units = self.units.measure(meshes, shapes, rest=self.units.rest_of(meshes, shapes))
-        return units, shapes, int(units.sum(axis=1).argmin())
+        calm = np.argsort(units.sum(axis=1), kind="stable")
+        if shapes is not None:
+            shapes = shapes - shapes[calm[: max(1, len(calm) // 10)]].mean(axis=0)
+        return units, shapes, int(calm[0])
 
 
 def _blendshape_model() -> BlendshapeModel | None:

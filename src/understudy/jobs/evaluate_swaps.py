@@ -166,8 +166,9 @@ class SwapScales:
             meshes, _ = model.landmarks_of(views, np.stack(rois))
             faces.append({number: face_of_mesh(mesh) for number, mesh in enumerate(meshes)})
         found = reader.compare(*faces)
-        self.networks |= {name: reader.networks[name] for name in ("pose", "expression")}
-        return {name: float(np.mean(list(found[name].values()))) for name in ("pose", "expression")}
+        taken = [name for name in ("pose", "expression", "blendshapes") if name in found]
+        self.networks |= {name: reader.networks[name] for name in taken}
+        return {name: float(np.mean(list(found[name].values()))) for name in taken}
 
     def _recognised(
         self, made: np.ndarray, person: Person, wanted: str, embeddings: Mapping[str, np.ndarray]

@@ -1,8 +1,9 @@
 """Expression distance (E4S, Table 2): how far what two faces do lies apart, apart from whose faces they are.
 
-The paper takes the 64 expression coefficients of a 3D face model under a licence of its own. Here it is the Euclidean distance
-of MediaPipe's 52 blendshapes; where the models at hand have none, that of the mesh's moving points against each person's
-face at rest. The two are different scales, and a result says which it is.
+The paper takes the 64 expression coefficients of a 3D face model under a licence of its own. Two things stand in: the
+distance of the mesh's moving points, and that of MediaPipe's 52 blendshapes, both against each person's own face at rest.
+As they stand, blendshapes say so much about whose face it is that a fair swap reads farther from its plate than that same
+plate a second later.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from understudy.errors import InternalError
 from understudy.faces import topology
 from understudy.faces.align import fit_mesh
 
-BLENDSHAPES = "MediaPipe's 52 blendshapes, not Deng et al.'s 64 coefficients"
+BLENDSHAPES = "MediaPipe's 52 blendshapes against the face at rest, not Deng et al.'s 64 coefficients"
 MESH = "points of lips, eyes and brows against the face at rest, not Deng et al.'s 64 coefficients"
 
 _MOVING = np.unique(
@@ -28,7 +29,7 @@ _NEUTRAL = 0  # of the 52, the one that says nothing
 
 
 def blendshape_distance(shapes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Euclidean distance of blendshapes, without unit: (..., 52) in 0..1 each -> (...); 0 is equal, 7.1 the most.
+    """Euclidean distance of blendshapes, or of their changes from rest, without unit: (..., 52) -> (...); 0 is equal.
 
     Raises:
         InternalError: shapes differ.
