@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.errors import OptionError, WeightsError, storage_guard
+from understudy.provenance import portrait_weights
 from understudy.provenance.atomic import write_bytes
 
 Progress = Callable[[str, int, int | None], None]
@@ -62,8 +63,8 @@ class Weight:
     Attributes:
         name: what :func:`find` and :func:`pull` take.
         file: its name on disk.
-        sha256: of the file, 64 hexadecimal digits.
-        num_bytes: the file's size.
+        sha256: of the file, 64 hexadecimal digits; empty where none is published.
+        num_bytes: the file's size; 0 where it is not known.
         licence: short name, with the publisher.
         commercial: whether the licence allows commercial work.
         purpose: what Understudy does with it.
@@ -173,6 +174,7 @@ WEIGHTS: tuple[Weight, ...] = (
             ),
         ),
     ),
+    *(Weight(**row) for row in portrait_weights.ROWS),
 )
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -251,7 +253,8 @@ def listing() -> list[WeightStatus]:
     rows = []
     for weight in WEIGHTS:
         path = locate(weight.name)
-        rows.append(WeightStatus(weight=weight, path=path, intact=path is not None and checksum(path) == weight.sha256))
+        intact = path is not None and (not weight.sha256 or checksum(path) == weight.sha256)
+        rows.append(WeightStatus(weight=weight, path=path, intact=intact))
     return rows
 
 
@@ -324,6 +327,8 @@ def _check_licence(weight: Weight, commercial_only: bool) -> None:
 
 
 def _verify(weight: Weight, path: Path) -> None:
+    if not weight.sha256:
+        return
     found = checksum(path)
     if found != weight.sha256:
         raise WeightsError(

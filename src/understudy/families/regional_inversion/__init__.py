@@ -6,28 +6,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from understudy.families.regional_inversion import recipes
 from understudy.families.regional_inversion.parsing_recipes import PARSING_PRESETS, parsing_batches, parsing_recipe
 from understudy.family import Family
 
+PARSING = "parsing"
+
 if TYPE_CHECKING:
-    from understudy.family import Recipe, Trainable
+    from understudy.family import Parser, Recipe, Trainable
 
 
-def recipe(preset: str = "preview", *, stage: str = "parsing") -> Recipe:
+def recipe(preset: str = "preview", *, stage: str = PARSING) -> Recipe:
     """The training settings of one of the family's networks."""
-    return parsing_recipe(preset)
+    return parsing_recipe(preset) if stage == PARSING else recipes.recipe(preset, stage=stage)
 
 
 def trainable(recipe: Recipe, identities: Sequence[str] = (), pictures: Mapping[str, Any] | None = None) -> Trainable:
     """The recipe's network, ready to train."""
-    from understudy.families.regional_inversion.parsing_training import start_parsing
+    if _parses(recipe):
+        from understudy.families.regional_inversion.parsing_training import start_parsing
 
-    return start_parsing(recipe)
+        return start_parsing(recipe)
+    from understudy.families.regional_inversion.start import start
+
+    return start(recipe)
 
 
 def batches(recipe: Recipe, folder: Path, *, keep: Path | None = None, **options: Any) -> Any:
     """What ``--data`` names as training batches."""
-    return parsing_batches(recipe, folder, **options)
+    if _parses(recipe):
+        return parsing_batches(recipe, folder, **options)
+    from understudy.families.regional_inversion.start import batches
+
+    return batches(recipe, folder, keep=keep, **options)
+
+
+def parser(checkpoint: Path | str | None = None, *, device: str = "auto") -> Parser:
+    """The face parser: the packaged one, or from a checkpoint."""
+    from understudy.families.regional_inversion.parsing import region_parser
+
+    return region_parser(checkpoint, device=device)
+
+
+def _parses(recipe: Recipe) -> bool:
+    return recipe.network.get("stage", PARSING) == PARSING
 
 
 FAMILY = Family(
@@ -35,10 +57,11 @@ FAMILY = Family(
     title="Fine-Grained Face Swapping via Regional GAN Inversion",
     paper="Liu and others; CVPR 2023",
     tasks=frozenset(),
-    presets=PARSING_PRESETS,
+    presets=tuple(dict.fromkeys((*PARSING_PRESETS, *recipes.PRESETS))),
     recipe=recipe,
     trainable=trainable,
     batches=batches,
+    parser=parser,
     labelled=True,
-    parts=("parsing",),
+    parts=(PARSING, recipes.GENERATOR, recipes.INVERSION),
 )

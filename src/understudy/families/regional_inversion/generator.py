@@ -74,7 +74,7 @@ def regional(conv: ModulatedConv, x: Tensor, codes: Tensor, regions: RegionMaps)
         top, left = place.box[0] - factor * box[0], place.box[2] - factor * box[2]
         height, width = place.mask.shape[2:]
         pieces.append(made[:, :, top : top + height, left : left + width] * place.mask.to(made.dtype))
-    outputs = conv.weight.shape[1]
+    outputs = conv.weight.shape[0]
     return lay(pieces, [(place.rows, place.box) for place in places], (len(x), outputs, side, side))
 
 

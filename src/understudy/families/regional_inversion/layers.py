@@ -1,8 +1,8 @@
 """StyleGAN2's layers: equalised rates, filtered resampling, modulated convolution (Karras and others 2020, section 2).
 
 Weights are kept at unit variance and scaled as they are used, so that one rate suits them all. Names and shapes of parameters and
-buffers are the public PyTorch port's, so that its weights fit without renaming; in comments O and I are a convolution's output
-and input channels.
+buffers are the public PyTorch port's, so that its weights fit without renaming, but for modulated weights, which the port keeps
+as (1, O, I, k, k). In comments O and I are a convolution's output and input channels.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class ModulatedConv(nn.Module):
         self, inputs: int, outputs: int, kernel: int, latent: int, *, demodulate: bool = True, up: bool = False
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(1, outputs, inputs, kernel, kernel))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.modulation = EqualLinear(latent, inputs, bias_init=1.0)
         self.scale = 1 / math.sqrt(inputs * kernel**2)
         self.demodulate, self.up, self.padding = demodulate, up, kernel // 2
@@ -166,7 +166,7 @@ class ModulatedConv(nn.Module):
     def with_scales(self, x: Tensor, codes: Tensor) -> Tensor:
         """The same: all pictures by the plain weights, scaled before and normalised after."""
         style = self.style(codes)
-        weight = self.scale * self.weight[0]
+        weight = self.scale * self.weight
         x = x * style[:, :, None, None].to(x.dtype)
         if self.up:
             x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)

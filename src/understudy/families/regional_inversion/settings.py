@@ -41,8 +41,10 @@ class RegionalSettings:
     def __post_init__(self) -> None:
         if self.size < 8 or self.size & (self.size - 1):
             raise OptionError(f"regional_inversion: size {self.size} must be a power of two, 8 or more.")
-        if self.encoder_size % 16 or self.encoder_size < 16:
-            raise OptionError(f"regional_inversion: encoder_size {self.encoder_size} must be a multiple of 16.")
+        if self.encoder_size % 16 or self.encoder_size < 32:
+            raise OptionError(
+                f"regional_inversion: encoder_size {self.encoder_size} must be a multiple of 16, 32 or more."
+            )
         if len(self.encoder_widths) != 5 or len(self.encoder_blocks) != 4 or min(self.encoder_blocks) < 1:
             raise OptionError(
                 f"regional_inversion: encoder_widths {self.encoder_widths} and encoder_blocks {self.encoder_blocks} must be five "

@@ -17,7 +17,7 @@ from understudy.families.regional_inversion.places import RegionMaps, cut, lay
 from understudy.families.regional_inversion.settings import RegionalSettings, settings_of
 
 TINY = RegionalSettings(
-    size=16, widest=6, channel_base=64, latent=5, mapping_layers=2, encoder_size=16, regional_layers=99
+    size=16, widest=6, channel_base=64, latent=5, mapping_layers=2, encoder_size=32, regional_layers=99
 )
 
 
@@ -133,7 +133,7 @@ def test_modulated_convolution_is_the_plain_loop(up: bool, demodulate: bool) -> 
     x, codes = torch.randn(3, 3, 5, 4).double(), torch.randn(3, 4).double()
     style = conv.style(codes).detach().numpy()
     for picture in range(3):
-        weight = conv.weight[0].detach().numpy() / math.sqrt(3 * 9)
+        weight = conv.weight.detach().numpy() / math.sqrt(3 * 9)
         weight = weight * style[picture][None, :, None, None]
         if demodulate:
             for o in range(2):
