@@ -59,9 +59,12 @@ def test_commands_in_the_pages_are_commands_with_those_options(page):
 
 
 def test_align_corners_is_written_out():
-    """And is False, wherever torch samples a grid in a way that knows corners, but for the published warping network."""
+    """And is False, wherever torch samples a grid in a way that knows corners, but for two published networks."""
     for path in PACKAGE.rglob("*.py"):
-        published = path.parent.name == "warping" and path.name in ("network.py", "losses.py", "test_warping.py")
+        published = {
+            *(("warping", name, "grid_sample") for name in ("network.py", "losses.py", "test_warping.py")),
+            ("regional_inversion", "parsing_network.py", "interpolate"),
+        }
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue
@@ -73,7 +76,7 @@ def test_align_corners_is_written_out():
             if called in ("interpolate", "Upsample", "upsample") and mode in ("area", "nearest", "nearest-exact", None):
                 continue  # these have no corners to align
             corners = given.get("align_corners")
-            allowed = (False, True) if published and called == "grid_sample" else (False,)
+            allowed = (False, True) if (path.parent.name, path.name, called) in published else (False,)
             assert isinstance(corners, ast.Constant) and corners.value in allowed, f"{path.name}:{node.lineno}"
 
 

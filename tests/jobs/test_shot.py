@@ -245,6 +245,33 @@ def test_exr_keeps_highlights_channels_and_everything_else(run, footage, actor):
         assert (result[number] != plate[number]).any(axis=-1).mean() > 0.05
 
 
+def test_what_stands_before_the_face_is_kept(run, footage, actor, project, monkeypatch):
+    from understudy.faces.regions import Region
+    from understudy.jobs import shot
+
+    class Parser:
+        """Calls the left half of every crop hair."""
+
+        size, oval_share, source = 64, 0.42, None
+
+        def parse(self, crops, guides=None):
+            shares = np.zeros((*crops.shape[:3], len(Region)), np.float32)
+            shares[..., Region.SKIN] = 1
+            # The second of a pair is mirrored.
+            shares[0, :, :32] = shares[1, :, 32:] = np.eye(len(Region), dtype=np.float32)[Region.HAIR]
+            return shares
+
+    monkeypatch.setattr(shot, "open_parser", lambda device: Parser())
+    source, drawn = footage(lambda number: [actor(x=160)], numbers=[1001])
+    free = run(source, drawn, output=project.renders / "free" / "plate.####.png")
+    kept = run(source, drawn, output=project.renders / "kept" / "plate.####.png", occlusion="regions")
+    plate, without, with_it = (pixels_of(path)[1001] for path in (source, free.output, kept.output))
+    left, right = np.s_[:, :150], np.s_[:, 170:]
+    assert (without[left] != plate[left]).any()
+    np.testing.assert_array_equal(with_it[left], plate[left])
+    assert (with_it[right] != plate[right]).any()
+
+
 def test_frames_without_a_usable_face_pass_and_are_listed(run, footage, actor):
     def script(number):
         if number == 1003:

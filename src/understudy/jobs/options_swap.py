@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from understudy.composite.options import CompositeOptions
 from understudy.errors import OptionError
@@ -49,6 +50,8 @@ class SwapOptions:
     """Average colour and contrast over so many frames before and after, 0 for none."""
     outline: bool = True
     """Stop at the generated face's own outline where it is narrower than the plate's."""
+    occlusion: Literal["none", "regions"] = "none"
+    """Keep what stands before the face: nothing, or hair, glasses, hats and hands as the face parser finds them (regions)."""
     mattes: Path | None = None
     """Also write the mattes, as pictures: a pattern such as mattes/shot.####.png."""
     raw_faces: Path | None = None

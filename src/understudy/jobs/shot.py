@@ -28,6 +28,7 @@ from understudy.jobs.shot_layers import matte_layer, raw_layer, sheet_numbers, w
 from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
 from understudy.media.clip import Clip, ClipWriter, create_clip, open_clip
 from understudy.media.pattern import Pattern
+from understudy.perform.regions import RegionOcclusion, open_parser
 from understudy.perform.swap import check_identity, open_performer
 from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
 from understudy.provenance.stamp import Stamp
@@ -150,6 +151,11 @@ def swap_shot(
         record.add_weights(model)
         record.weights.update(finder.weights)
         record.add_consent(options.identity, consent)
+        if options.occlusion == "regions" and occlusion is None:
+            parser = open_parser(device=options.device)
+            if parser.source is not None:
+                record.add_weights(parser.source)
+            occlusion = RegionOcclusion(parser)
         writers = stack.enter_context(_Writers(options, destination, part, record))
         beside = writers.shot.destination
         people = people_of(faces)

@@ -52,6 +52,13 @@ def _parses(recipe: Recipe) -> bool:
     return recipe.network.get("stage", PARSING) == PARSING
 
 
+def parser(checkpoint: Path | str | None = None, *, device: str = "auto") -> Parser:
+    """The face parser: the packaged one, or from a checkpoint."""
+    from understudy.families.regional_inversion.parsing import region_parser
+
+    return region_parser(checkpoint, device=device)
+
+
 FAMILY = Family(
     name="regional_inversion",
     title="Fine-Grained Face Swapping via Regional GAN Inversion",

@@ -60,10 +60,12 @@ class RegionParser:
     Attributes:
         size: side of the crops that it reads best, pixels.
         oval_share: height of the face in them, as share of the side.
+        source: the file of its weights, or None.
         guided: it wants the mesh's masks (``faces.parse.region_guide``) beside the picture.
     """
 
-    def __init__(self, network: BiSeNet, *, device: str = "auto") -> None:
+    def __init__(self, network: BiSeNet, *, device: str = "auto", source: Path | None = None) -> None:
+        self.source = source
         self.device = choose_device(device)
         settings = network.settings
         if settings.classes not in (len(Region), len(FROM_BISENET)):
@@ -128,5 +130,5 @@ def region_parser(checkpoint: Path | str | None = None, *, device: str = "auto")
     if Path(checkpoint).suffix in (".pth", ".pt"):
         from understudy.families.regional_inversion.parsing_official import load_public
 
-        return RegionParser(load_public(checkpoint), device=device)
-    return RegionParser(load_parser(checkpoint), device=device)
+        return RegionParser(load_public(checkpoint), device=device, source=Path(checkpoint))
+    return RegionParser(load_parser(checkpoint), device=device, source=Path(checkpoint))

@@ -226,16 +226,21 @@ class BiSeNet(nn.Module):
         return [self.detail(fused, at4, at2, x[:, 3:]), *heads]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3 + guide, s, s) -> class scores (B, k, s, s).
-
-        The published network stretches its scores with align_corners=True; the detail path's with align_corners=False, which
-        leaves every score where its pixel is.
-        """
-        corners = self.detail is None
+        """(B, 3 + guide, s, s) -> class scores (B, k, s, s)."""
         at2, at4, at8, context8, _ = self.cp(x)
         fused = self.ffm(at8, context8)
         first = self.conv_out(fused) if self.detail is None else self.detail(fused, at4, at2, x[:, 3:])
-        return functional.interpolate(first, x.shape[2:], mode="bilinear", align_corners=corners)
+        return self.stretched(first, x.shape[-2:])
+
+    def stretched(self, scores: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+        """Scores (B, k, ., .) at another (height, width).
+
+        The published network stretches with align_corners=True; the detail path with align_corners=False, which leaves every score
+        where its pixel is.
+        """
+        if self.detail is None:
+            return functional.interpolate(scores, size, mode="bilinear", align_corners=True)
+        return functional.interpolate(scores, size, mode="bilinear", align_corners=False)
 
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

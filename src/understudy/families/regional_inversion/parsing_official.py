@@ -3,7 +3,6 @@ code."""
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -30,9 +29,10 @@ def load_public(path: Path | str) -> BiSeNet:
         raise CheckpointError(f"{path} does not exist; name the checkpoint's file.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged file raises whatever its damage leads to
+        first = str(error).strip().splitlines()[:1]
         raise CheckpointError(
-            f"{path} cannot be read as tensors alone ({str(error).splitlines()[0]}); it is damaged, or no face-parsing checkpoint."
+            f"{path} cannot be read as tensors alone ({''.join(first)}); it is damaged, or no face-parsing checkpoint."
         ) from error
     return from_public(state, source=str(path))
 

@@ -94,7 +94,7 @@ class ParsingTrainable:
         for place, head in enumerate(heads):
             scores = head.float()
             if scores.shape[-2:] != size:
-                scores = functional.interpolate(scores, size, mode="bilinear", align_corners=self.parser.detail is None)
+                scores = self.parser.stretched(scores, size)
             entropy = hard_cross_entropy(scores, regions, known, below=self.losses.hard)
             if place == 0:
                 parts["hard"] = entropy
