@@ -104,6 +104,9 @@ class Reader:
     def rest_of(self, landmarks):
         return (landmarks[:, 152, 1] - landmarks[:, 10, 1]).min()
 
+    def quiet_of(self, landmarks):
+        return np.argsort(landmarks[:, 152, 1] - landmarks[:, 10, 1])[:1]
+
 
 def height_of(pixels):
     return pixels * float(mean_mesh()[152, 1] - mean_mesh()[10, 1])

@@ -210,6 +210,7 @@ def test_the_old_head_does_not_shine_through(run, portrait, project):
             return AnimateResult(crops=np.full((len(drive.strength), 64, 64, 3), 0.5, np.float32))
 
     report = run(Gray(), rotate="yaw=20", output=project.renders / "a.png")
+    assert any("painted all of the head" in note for note in report.notes)
     result, still = pixels_of(report.output)[1], pixels_of(portrait)[1]
     np.testing.assert_array_equal(
         np.unique(result[90:150, 130:190]), [127, 128][-len(np.unique(result[90:150, 130:190])) :]

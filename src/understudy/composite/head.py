@@ -88,6 +88,7 @@ class HeadWindow:
         box: x0, y0, x1, y1, the window in whole pixels of the still, never beyond it.
         crop: (size, size, 3) float32 RGB in [0, 1], what the network is to be shown; where the crop reaches beyond the
             still, the still's edge is repeated (for the network alone).
+        laid_over: an answer without motion has been laid over the still, all of the head being the network's own painting.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class HeadWindow:
             margin: width of the fade, share of the crop's side, 0 to 0.5.
             replace: answers without motion lie over the still, instead of adding what they change to it.
         """
-        self.box, self._replace = box, replace
+        self.box, self._replace, self.laid_over = box, replace, False
         x0, y0, _, _ = box
         self._still = np.ascontiguousarray(view, np.float32)
         height, width = self._still.shape[:2]
@@ -171,6 +172,7 @@ class HeadWindow:
 
     def _lay_over(self, answer: AnimatedCrop, strength: float) -> HeadPatch:
         """The answer itself over the still; alpha stays."""
+        self.laid_over = True
         size = self._still.shape[1::-1]
         share = self._fade
         if answer.matte is not None:

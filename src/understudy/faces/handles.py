@@ -195,7 +195,7 @@ def _skin() -> tuple[tuple[tuple[int, float], ...], ...]:
     number_of = {tuple(point): number for number, point in enumerate(flat.tolist())}
     across = _across()
     neighbours: list[dict[int, float]] = [{} for _ in range(topology.NUM_POINTS)]
-    for triangle in plane.getTriangleList().reshape(-1, 3, 2).tolist():
+    for triangle in np.asarray(plane.getTriangleList()).reshape(-1, 3, 2).tolist():
         corners = [number_of.get(tuple(corner)) for corner in triangle]
         for first, last in zip(corners, corners[1:] + corners[:1], strict=True):
             # The triangulation's own outermost corners are no points of the mesh.

@@ -186,7 +186,7 @@ def animate_still(
             animator=animator,
         )
         seconds["all"] = perf_counter() - started
-        notes = (*_notes(face, transform, clip, animator), *landmark_notes(performance))
+        notes = (*_notes(face, transform, clip, animator, window), *landmark_notes(performance))
         record.figures = {
             "output": str(output),
             "frames": [clip.numbers[0], clip.numbers[-1]],
@@ -355,7 +355,9 @@ def _beside(output: Path, ending: str) -> Path:
     return output.with_name(f"{stem}.{ending}")
 
 
-def _notes(face: Face, transform: CropTransform, clip: StillClip, animator: Animator) -> tuple[str, ...]:
+def _notes(
+    face: Face, transform: CropTransform, clip: StillClip, animator: Animator, window: HeadWindow
+) -> tuple[str, ...]:
     notes = []
     corners, (width, height) = transform.corners(), clip.size
     if (corners < -0.5).any() or (corners > np.array([width, height]) + 0.5).any():
@@ -368,11 +370,13 @@ def _notes(face: Face, transform: CropTransform, clip: StillClip, animator: Anim
     if clip.picture.nonfinite:
         notes.append(f"{clip.picture.nonfinite} pixels of the still are NaN or infinite; moved, they count as black.")
     share = transform.side / animator.size
-    if share >= 6:
+    seen = f"The model sees the head at {animator.size} pixels, the still has {transform.side:.0f}: "
+    if window.laid_over and share > 1.5:
         notes.append(
-            f"The model sees the head at {animator.size} pixels, the still has {transform.side:.0f}: what the model adds, such "
-            "as teeth of an opened mouth, is that much softer than the rest."
+            f"{seen}it has painted all of the head and what is around it, which is that much softer than the rest."
         )
+    elif share >= 6:
+        notes.append(f"{seen}what the model adds, such as teeth of an opened mouth, is that much softer than the rest.")
     return tuple(notes)
 
 

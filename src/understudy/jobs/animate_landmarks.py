@@ -130,13 +130,12 @@ def landmark_notes(performance: Performance) -> tuple[str, ...]:
     if landmarks is None:
         return ()
     face = landmarks[:, :, :2]
-    outside = ((face < -_OUTSIDE) | (face > 1 + _OUTSIDE)).any(axis=(1, 2))
-    if not outside.any():
+    beyond = np.abs(face - 0.5).max(axis=(1, 2)) > 0.5 + _OUTSIDE
+    if not beyond.any():
         return ()
-    count = int(outside.sum())
     return (
-        f"In {count} of {len(outside)} frames the face leaves the head's window, and is cut there: use --head turn, or less "
-        "--strength.",
+        f"In {int(beyond.sum())} of {len(face)} frames the face leaves the head's window, and is cut there: use --head turn, "
+        "or less --strength.",
     )
 
 

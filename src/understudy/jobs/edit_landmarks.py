@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from understudy.errors import OptionError
 from understudy.faces.handles import HANDLES
@@ -59,7 +59,7 @@ def edit_landmarks(
     if output.suffix.lower() not in PICTURE_SUFFIXES or Pattern.of(output) is not None:
         raise OptionError(f"--output {output}: an edited still is one picture, such as edited.png.")
     alike = {field.name for field in fields(AnimateOptions)} & {field.name for field in fields(options)}
-    given = {name: getattr(options, name) for name in alike} | {"output": output}
+    given: dict[str, Any] = {name: getattr(options, name) for name in alike} | {"output": output}
     picture = animate_still(AnimateOptions(**given), progress, animator=animator, finder=finder)
     return EditLandmarksReport(picture=picture, handles=handles)
 
