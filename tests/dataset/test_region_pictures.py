@@ -137,6 +137,18 @@ def test_landmarks_are_measured_once_and_kept(tmp_path):
     assert len(calls) == 10
 
 
+def test_pictures_twice_as_large_as_their_maps_are_read_at_the_maps_size(tmp_path):
+    folder = make_folder(tmp_path)
+    picture, regions, points = drawn_face()
+    cv2.imwrite(str(folder / "pictures" / "0_00.png"), np.repeat(np.repeat(picture, 2, 0), 2, 1)[..., ::-1])
+    names = sorted(path.stem for path in (folder / "pictures").iterdir())
+    np.savez(folder / "landmarks.npz", names=np.array(names), points=np.stack([points * 2, *[points] * 8]))
+    rgb, labels, mesh = RegionPictures(folder, budget=0).read(0)
+    np.testing.assert_array_equal(rgb, picture)
+    np.testing.assert_array_equal(labels, regions)
+    np.testing.assert_allclose(mesh, points)
+
+
 def test_wrong_folders_are_named(tmp_path):
     with pytest.raises(DatasetError, match="should hold the folders pictures and regions"):
         RegionPictures(tmp_path)

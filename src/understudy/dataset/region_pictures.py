@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from understudy.dataset.batches import SMALLEST_SET, Portion, generator_for
@@ -36,7 +37,8 @@ class RegionPictures:
     """A folder's pictures as batches (see ``understudy.training.loop.Batches``).
 
     ``inputs`` are (B, 3 + guide, s, s): RGB in [0, 1] and the mesh's masks in [0, 1]; ``targets`` (B, 1, s, s) region ids as
-    floats; ``weights`` (B, 1, s, s) 0 where nobody knows the region, else 1. Files stay in memory as they are on disk.
+    floats; ``weights`` (B, 1, s, s) 0 where nobody knows the region, else 1. Files stay in memory as they are on disk while they
+    fit the budget.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class RegionPictures:
         augment: RegionAugment | None = None,
         seed: int = 0,
         rank: int = 0,
+        paths: dict[str, tuple[Path, Path]] | None = None,
+        budget: int = 3_000_000_000,
         find: Find | None = None,
         progress: Progress = lambda *_: None,
     ) -> None:
         """
         Args:
-            folder: see this module.
+            folder: see this module; with ``paths``, where the landmarks are kept.
+            paths: picture and region map by name, for pictures that lie elsewhere; None: the folder's own.
             oval_share: height of the face in the crops, as share of their side.
             guide: give the mesh's masks beside the picture.
             unguided: share of the crops whose masks are empty, so that the parser does not live by them alone.
@@ -66,7 +71,7 @@ class RegionPictures:
         """
         self.folder, self.oval_share, self.guide, self.unguided = folder, oval_share, guide, unguided
         self.augment, self.seed, self.rank = augment or RegionAugment(), seed, rank
-        paths = pairs_in(folder)
+        paths = pairs_in(folder) if paths is None else paths
         points = read_landmarks(folder, paths, find=find, progress=progress)
         self.names = [name for name in paths if name in points]
         if len(self.names) < SMALLEST_SET:
@@ -76,8 +81,8 @@ class RegionPictures:
         # NAME is PERSON or PERSON_NUMBER.
         self.people = sorted({name.rsplit("_", 1)[0] for name in self.names})
         self._points = [points[name] for name in self.names]
-        self._files = [tuple(path.read_bytes() for path in paths[name]) for name in self.names]
-        self._paths = paths
+        self._paths, self._budget = paths, budget
+        self._kept: dict[Path, bytes] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -85,18 +90,33 @@ class RegionPictures:
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A picture (H, W, 3) uint8 RGB, its regions (H, W) uint8 and its mesh (478, 3) in pixels."""
         picture_path, regions_path = self._paths[self.names[index]]
-        picture, regions = self._files[index]
-        rgb, labels = decode(picture, picture_path), decode(regions, regions_path, colour=False)
+        rgb = decode(self._bytes(picture_path), picture_path)
+        labels = decode(self._bytes(regions_path), regions_path, colour=False)
+        points = self._points[index]
         if rgb.shape[:2] != labels.shape:
-            raise DatasetError(
-                f"{regions_path} has {labels.shape[1]} x {labels.shape[0]} pixels and its picture {rgb.shape[1]} x "
-                f"{rgb.shape[0]}; they must be the same."
-            )
+            times = rgb.shape[0] // max(1, labels.shape[0])
+            # CelebAMask-HQ's pictures are twice as large as its maps.
+            if times < 2 or rgb.shape[:2] != (labels.shape[0] * times, labels.shape[1] * times):
+                raise DatasetError(
+                    f"{regions_path} has {labels.shape[1]} x {labels.shape[0]} pixels and its picture {rgb.shape[1]} x "
+                    f"{rgb.shape[0]}; they must be the same, or the picture twice, three times... as large."
+                )
+            rgb = cv2.resize(rgb, labels.shape[::-1], interpolation=cv2.INTER_AREA)
+            points = points / times
         if labels.max() >= len(Region):
             raise DatasetError(
                 f"{regions_path} holds the id {labels.max()}; regions are 0 to {len(Region) - 1} (docs/regions.md)."
             )
-        return rgb, labels, self._points[index]
+        return rgb, labels, points
+
+    def _bytes(self, path: Path) -> bytes:
+        if path in self._kept:
+            return self._kept[path]
+        data = path.read_bytes()
+        if len(data) <= self._budget:
+            self._budget -= len(data)
+            self._kept[path] = data
+        return data
 
     def batch(self, step: int, *, each: int, size: int) -> list[Portion]:
         """One portion of ``each`` crops of ``size`` pixels."""
@@ -196,8 +216,6 @@ def decode(data: bytes, path: Path, *, colour: bool = True) -> np.ndarray:
     Raises:
         DatasetError: no picture.
     """
-    import cv2
-
     # Gray of an indexed PNG would be its colours' brightness: ids are read as they are.
     flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None

@@ -35,7 +35,7 @@ def trainable(recipe: Recipe, identities: Sequence[str] = (), pictures: Mapping[
 def batches(recipe: Recipe, folder: Path, *, keep: Path | None = None, **options: Any) -> Any:
     """What ``--data`` names as training batches."""
     if _parses(recipe):
-        return parsing_batches(recipe, folder, **options)
+        return parsing_batches(recipe, folder, keep=keep, **options)
     from understudy.families.regional_inversion.start import batches
 
     return batches(recipe, folder, keep=keep, **options)
@@ -50,13 +50,6 @@ def parser(checkpoint: Path | str | None = None, *, device: str = "auto") -> Par
 
 def _parses(recipe: Recipe) -> bool:
     return recipe.network.get("stage", PARSING) == PARSING
-
-
-def parser(checkpoint: Path | str | None = None, *, device: str = "auto") -> Parser:
-    """The face parser: the packaged one, or from a checkpoint."""
-    from understudy.families.regional_inversion.parsing import region_parser
-
-    return region_parser(checkpoint, device=device)
 
 
 FAMILY = Family(

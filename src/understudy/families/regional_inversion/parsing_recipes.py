@@ -73,10 +73,15 @@ def parsing_batches(
     folder: Path,
     *,
     layout: str = "folder",
+    keep: Path | None = None,
     rank: int = 0,
     progress: Callable[[str, int, int | None], None] = lambda *_: None,
 ) -> RegionPictures:
-    """A folder of pictures with region maps (``dataset/region_pictures.py``) as training batches.
+    """Pictures with region maps as training batches.
+
+    Args:
+        layout: ``folder`` (``dataset/region_pictures.py``) or ``celebamask``, the data set as it is published.
+        keep: where region maps and landmarks made of a published layout are kept.
 
     Raises:
         OptionError: a layout that region maps do not come in.
@@ -84,11 +89,20 @@ def parsing_batches(
     """
     from understudy.dataset.region_pictures import RegionPictures
 
-    if layout != "folder":
-        raise OptionError(f"--layout {layout}: pictures with region maps come as folder (docs/regions.md).")
+    if layout not in ("folder", "celebamask"):
+        raise OptionError(
+            f"--layout {layout}: pictures with region maps come as folder or celebamask (docs/regions.md)."
+        )
+    paths = None
+    if layout == "celebamask":
+        from understudy.dataset.adapters import celebamask
+
+        entries = celebamask.read(folder, (keep or folder) / "regions", progress=progress)
+        paths = {entry.picture.stem: (entry.picture, entry.regions) for entry in entries if entry.regions is not None}
     network = recipe.network
     return RegionPictures(
-        folder,
+        folder if paths is None else keep or folder,
+        paths=paths,
         oval_share=float(network["oval_share"]),
         guide=bool(network.get("guide", 0)),
         seed=recipe.seed,
