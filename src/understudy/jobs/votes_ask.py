@@ -92,7 +92,7 @@ class Session:
             # Where the question is which one is real, a pair without anything real, or of nothing else, has no answer.
             one_round = [pair for pair in combinations(clips, 2) if not real or len(set(pair) & set(real)) == 1]
             chance.shuffle(one_round)
-            pairs += [pair if chance.random() < 0.5 else pair[::-1] for pair in one_round]
+            pairs += [(a, b) if chance.random() < 0.5 else (b, a) for a, b in one_round]
         self._pairs = pairs
         self.asked = len(pairs)
         self.votes: list[Vote] = []
