@@ -231,3 +231,18 @@ def test_the_command_names_what_is_wrong(tmp_path, capsys):
     assert main(["benchmark", "--task", "sing", "-o", str(tmp_path / "o")]) == 2
     assert "--task sing: this suite has animate," in capsys.readouterr().err
     assert not (tmp_path / "o").exists(), "nothing is made before all is known to be right"
+
+
+def test_packaged_base_weights_have_seen_nobody_of_the_packaged_suite():
+    from importlib import resources
+
+    from understudy import families
+    from understudy.dataset.suite import open_suite
+    from understudy.jobs.benchmark_rows import refuse_if_seen
+
+    suite = open_suite(Path(str(resources.files("understudy.jobs") / "demo_media")))
+    packaged = [weights for name in families.names() if (weights := families.get(name).default_weights) is not None]
+    packaged += Path(families.__file__).with_name("comb").glob("base*.safetensors")
+    assert packaged
+    for weights in packaged:
+        refuse_if_seen(suite, weights)

@@ -18,7 +18,7 @@ import numpy as np
 
 from understudy.dataset.suite import AnimateTask, Suite
 from understudy.errors import CheckpointError, MediaError, UserError
-from understudy.jobs.benchmark_rows import TRUTH, UNCHANGED, Row, RowStore, clip_digest, result_path
+from understudy.jobs.benchmark_rows import TRUTH, UNCHANGED, Row, RowStore, clip_digest, refuse_if_seen, result_path
 from understudy.jobs.benchmark_swap import Contender
 from understudy.jobs.options_benchmark import BenchmarkOptions
 from understudy.jobs.project import Project
@@ -81,7 +81,6 @@ class AnimateBench:
             CheckpointError: it comes without weights, or has been trained on somebody of the suite.
         """
         from understudy import families
-        from understudy.checkpoint import read_card
 
         if not contender.family:
             return None
@@ -90,16 +89,7 @@ class AnimateBench:
             raise CheckpointError(
                 f"{contender.family} comes without weights here; train it, then name the result with --run {contender.family}=RUN."
             )
-        card = read_card(weights)
-        seen = self.suite.seen_by(
-            [*card.consent, *map(str, card.network.get("identities", ())), *map(str, card.network.get("people", ()))],
-            card.data,
-        )
-        if seen:
-            raise CheckpointError(
-                f"{weights} has been trained on {', '.join(seen)} of this suite ({card.data}), so its figures would say nothing; "
-                "measure weights that have never seen these people."
-            )
+        refuse_if_seen(self.suite, weights)
         return weights
 
     def _asked(self, contender: Contender, task: AnimateTask) -> dict[str, Any]:

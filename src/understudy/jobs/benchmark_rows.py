@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from understudy.dataset.suite import Suite
+from understudy.errors import CheckpointError
 from understudy.media.pattern import Pattern
 from understudy.provenance.atomic import write_json
 from understudy.provenance.record import plain
@@ -54,6 +56,23 @@ class Row:
     notes: tuple[str, ...] = ()
     skipped: str = ""
     """Why there are no scores."""
+
+
+def refuse_if_seen(suite: Suite, weights: Path) -> None:
+    """See that weights have been trained on nobody of the suite, as far as their card says.
+
+    Raises:
+        CheckpointError: they have.
+    """
+    from understudy.checkpoint import read_card
+
+    card = read_card(weights)
+    names = [*card.consent, *(str(name) for key in ("identities", "people") for name in card.network.get(key, ()))]
+    if seen := suite.seen_by(names, card.data):
+        raise CheckpointError(
+            f"{weights} has been trained on {', '.join(seen)} of this suite ({card.data}), so its figures would say nothing; "
+            "measure weights that have never seen these people."
+        )
 
 
 def clip_digest(path: Path) -> str:

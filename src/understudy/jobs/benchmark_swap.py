@@ -230,6 +230,9 @@ class SwapBench:
                 taught_by=tuple(card.taught_by),
             )
         preset = contender.preset or family.presets[0]
+        if family.recipe(preset).start == "base":
+            for base in Path(families.__file__).with_name(contender.family).glob("base*.safetensors"):
+                refuse_if_seen(self.suite, base)
         report = train(
             TrainOptions(
                 family=contender.family,
