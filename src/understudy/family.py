@@ -150,8 +150,11 @@ class Parser(Protocol):
     """Side of the crops that it reads best, pixels."""
     oval_share: float
     """Height of the face, chin to forehead, as share of the side of those crops."""
-    source: Path | None
-    """The file of its weights, for run records."""
+
+    @property
+    def source(self) -> Path | None:
+        """The file of its weights, for run records."""
+        ...
 
     def parse(self, crops: np.ndarray, guides: np.ndarray | None = None) -> np.ndarray:
         """(B, size, size, 3) float32 RGB in [0, 1] -> (B, size, size, 12) float32 shares of the regions, sums of 1.

@@ -106,10 +106,22 @@ def find(source, script, *, parser=None, **options):
     return find_regions(RegionsOptions(source=source, **options), finder=Finder(script), parser=parser or ByMesh())
 
 
+def indexed(path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    read = read_indexed(path.read_bytes())
+    assert read is not None
+    return read
+
+
+def matte(path) -> np.ndarray:
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    return pixels
+
+
 def test_a_still_as_numbers(still, tmp_path):
     report = find(still, {1: [0]}, output=tmp_path / "regions.png", sheet=True)
     assert report.form == "indexed" and report.files == 1 and report.made == 1
-    labels, palette, texts = read_indexed((tmp_path / "regions.png").read_bytes())
+    labels, palette, texts = indexed(tmp_path / "regions.png")
     np.testing.assert_array_equal(palette, PALETTE)
     assert texts["Label 1"] == "lips" and texts["Label 11"] == "earrings"
     assert labels.shape == (HEIGHT, WIDTH)
@@ -129,13 +141,11 @@ def test_mattes_are_one_rgba_picture_a_region(still, tmp_path):
     assert report.form == "mattes" and report.files == 12
     names = sorted(path.name for path in (tmp_path / "mattes").iterdir())
     assert names == sorted(f"{region.name.lower()}.png" for region in Region)
-    skin = cv2.imread(str(tmp_path / "mattes" / "skin.png"), cv2.IMREAD_UNCHANGED)
+    skin = matte(tmp_path / "mattes" / "skin.png")
     assert skin.shape == (HEIGHT, WIDTH, 4) and skin.dtype == np.uint8
     np.testing.assert_array_equal(skin[..., 2::-1], picture())  # straight alpha: the colours are the picture's own
     assert skin[85, 40, 3] == 255 and skin[5, 5, 3] == 0
-    alphas = [
-        cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 3].astype(int) for path in (tmp_path / "mattes").iterdir()
-    ]
+    alphas = [matte(path)[..., 3].astype(int) for path in (tmp_path / "mattes").iterdir()]
     assert np.abs(sum(alphas) - 255).max() <= 6  # twelve roundings
 
 
@@ -150,6 +160,7 @@ def test_layers_are_soft_and_carry_a_cryptomatte(still, tmp_path):
     report = find(still, {1: [0]}, output=tmp_path / "regions.exr")
     assert report.form == "layers"
     opened = oiio.ImageInput.open(str(tmp_path / "regions.exr"))
+    assert opened is not None
     spec, pixels = opened.spec(), opened.read_image("float")
     at = {name: pixels[..., place] for place, name in enumerate(spec.channelnames)}
     assert {"R", "G", "B", "lips.A", "hair.A", "CryptoRegion00.R", "CryptoRegion02.A"} <= set(at)
@@ -190,7 +201,7 @@ def test_neighbours_steady_a_flicker(clip, tmp_path):
     def labels(steady):
         output = tmp_path / f"s{steady}" / "r.####.png"
         find(clip, script, output=output, parser=ByMesh(flicker=True), steady=steady)
-        middle = [read_indexed(output.with_name(f"r.{n}.png").read_bytes())[0][85, 40] for n in range(1001, 1006)]
+        middle = [indexed(output.with_name(f"r.{n}.png"))[0][85, 40] for n in range(1001, 1006)]
         return [int(label) for label in middle]
 
     assert labels(0) == [Region.SKIN, Region.SKIN, Region.HAIR, Region.SKIN, Region.SKIN]
@@ -201,7 +212,7 @@ def test_frames_without_the_face_are_background_and_listed(clip, tmp_path):
     output = tmp_path / "out" / "r.####.png"
     report = find(clip, {1001: [0], 1002: [0], 1004: [0], 1005: [0]}, output=output)
     assert report.empty == (1003,)
-    assert not read_indexed((output.parent / "r.1003.png").read_bytes())[0].any()
+    assert not indexed(output.parent / "r.1003.png")[0].any()
 
 
 def test_several_people(tmp_path):
@@ -221,12 +232,13 @@ def test_sixteen_bit_and_float_plates(tmp_path):
     deep = picture().astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
     find(str(tmp_path / "deep.png"), {1: [0]}, output=tmp_path / "m", only=("skin",))
-    matte = cv2.imread(str(tmp_path / "m" / "skin.png"), cv2.IMREAD_UNCHANGED)
-    assert matte.dtype == np.uint16 and matte[85, 40, 3] == 65535
-    np.testing.assert_array_equal(matte[..., 2::-1], deep)
+    skin = matte(tmp_path / "m" / "skin.png")
+    assert skin.dtype == np.uint16 and skin[85, 40, 3] == 65535
+    np.testing.assert_array_equal(skin[..., 2::-1], deep)
 
     spec = oiio.ImageSpec(WIDTH, HEIGHT, 3, "half")
     out = oiio.ImageOutput.create("openexr")
+    assert out is not None
     linear = ((picture() / 255.0) ** 2.2).astype(np.float32)
     linear[85, 60] = np.nan
     out.open(str(tmp_path / "float.exr"), spec)

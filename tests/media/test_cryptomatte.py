@@ -76,6 +76,7 @@ def test_a_reader_of_the_specification_gets_every_matte_back(tmp_path):
     path.write_bytes(data)
 
     picture = oiio.ImageInput.open(str(path))
+    assert picture is not None
     spec = picture.spec()
     layer = {
         attribute.name.split("/")[2]: attribute.value

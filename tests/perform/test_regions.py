@@ -166,11 +166,12 @@ def test_what_covers_the_face_is_seen_as_covering():
     crop[inside] = SKIN
     crop[10:50, 50:60] = HAIR  # a lock over the forehead
     crop[80:90, 40:90] = 0.45  # something before the mouth, of no region
-    occlusion = RegionOcclusion(ByColour())
+    parser = ByColour()
+    occlusion = RegionOcclusion(parser)
     visible = occlusion(crop, points[:, :2])
-    asked = occlusion.parser.asked
+    asked = parser.asked
     np.testing.assert_array_equal(occlusion(crop, points[:, :2]), visible)
-    assert occlusion.parser.asked == asked  # the second answer is the first, kept
+    assert parser.asked == asked  # the second answer is the first, kept
     assert visible.shape == (128, 128) and visible.dtype == np.float32
     assert visible[40, 55] < 0.1 and visible[85, 64] < 0.1
     assert visible[60, 75] > 0.9 and visible[100, 64] > 0.9

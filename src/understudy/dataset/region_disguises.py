@@ -246,8 +246,8 @@ def hat(picture: np.ndarray, regions: np.ndarray, points: np.ndarray, numbers: N
     shape = np.zeros((size, size), np.uint8)
     cv2.fillPoly(shape, [np.round(outline * 8).astype(np.int32)], 1, cv2.LINE_8, 3)
     if numbers.random() < 0.4:  # a brim
-        ends = np.array([middle + unit * (x * across + (line + bow) * down) for x in (-wide * 1.2, wide * 1.2)])
-        cv2.line(shape, *(tuple(np.round(end).astype(int).tolist()) for end in ends), 1, max(2, round(0.08 * unit)))
+        ends = [middle + unit * (x * across + (line + bow) * down) for x in (-wide * 1.2, wide * 1.2)]
+        _line(shape, ends[0], ends[1], max(2, round(0.08 * unit)))
     _cover(picture, regions, shape > 0, texture(numbers, size), Region.BACKGROUND)
 
 

@@ -132,7 +132,8 @@ def _fours(shares: np.ndarray) -> list[np.ndarray]:
 def without_islands(shares: np.ndarray) -> np.ndarray:
     """Shares (h, h, 12) of a canvas without what does not hang together with the head: it becomes background."""
     there = (1 - shares[..., Region.BACKGROUND] > 0.5).astype(np.uint8)
-    count, parts = cv2.connectedComponents(there)
+    count, found = cv2.connectedComponents(there)
+    parts = found.astype(np.int64)
     if count <= 2:
         return shares
     size = len(shares)
