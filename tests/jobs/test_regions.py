@@ -10,7 +10,7 @@ import OpenImageIO as oiio  # noqa: N813
 import pytest
 
 from understudy.cli import main
-from understudy.errors import FaceError, OptionError
+from understudy.errors import FaceError, MediaError, OptionError
 from understudy.faces.align import fit_mesh, mean_mesh
 from understudy.faces.face import Face
 from understudy.faces.parse import GUIDE, face_mask
@@ -213,6 +213,28 @@ def test_frames_without_the_face_are_background_and_listed(clip, tmp_path):
     report = find(clip, {1001: [0], 1002: [0], 1004: [0], 1005: [0]}, output=output)
     assert report.empty == (1003,)
     assert not indexed(output.parent / "r.1003.png")[0].any()
+
+
+def test_overlap_with_the_truth(still, tmp_path):
+    first = find(still, {1: [0]}, output=tmp_path / "a.png")
+    assert first.mean_overlap is None and not first.overlap
+    same = find(still, {1: [0]}, output=tmp_path / "b.png", truth=tmp_path / "a.png")
+    assert same.mean_overlap == 1 and same.overlap["skin"] == 1
+    labels = indexed(tmp_path / "a.png")[0].copy()
+    gone = labels == Region.LIPS
+    labels[gone] = Region.SKIN
+    cv2.imwrite(str(tmp_path / "gray.png"), labels)
+    other = find(still, {1: [0]}, output=tmp_path / "c.png", truth=tmp_path / "gray.png")
+    skin = (labels == Region.SKIN).sum()
+    assert other.overlap["lips"] == 0 and other.overlap["skin"] == pytest.approx(1 - gone.sum() / skin, abs=1e-4)
+    cv2.imwrite(str(tmp_path / "small.png"), labels[:50])
+    with pytest.raises(MediaError, match="has 200 x 50 pixels and the picture 200 x 160"):
+        find(still, {1: [0]}, output=tmp_path / "d.png", truth=tmp_path / "small.png")
+    cv2.imwrite(str(tmp_path / "odd.png"), labels + 20)
+    with pytest.raises(MediaError, match="holds the number 26"):
+        find(still, {1: [0]}, output=tmp_path / "d.png", truth=tmp_path / "odd.png")
+    with pytest.raises(MediaError, match="no region map"):
+        find(still, {1: [0]}, output=tmp_path / "d.png", truth=tmp_path / "portrait.png")
 
 
 def test_several_people(tmp_path):

@@ -30,6 +30,9 @@ def _show(report: Any) -> str:
     told = [f"{name} {share:.1%}" for name, share in report.shares.items() if share >= 0.0005 and name != "background"]
     if report.made:
         lines.append(f"  {', '.join(told) or 'nothing but background'}")
+    if report.mean_overlap is not None:
+        told = ", ".join(f"{name} {value:.3f}" for name, value in report.overlap.items())
+        lines.append(f"  overlap with the truth: mean {report.mean_overlap:.3f}; {told}")
     if report.people_sheet:
         lines.append(f"  everybody in it: {path(report.people_sheet)}")
     if report.sheet:

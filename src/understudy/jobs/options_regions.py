@@ -39,6 +39,9 @@ class RegionsOptions:
     comes with the package."""
     steady: int = 1
     """Average over so many frames before and after, 0 for none, up to 8; the crops follow the head."""
+    truth: Path | None = None
+    """A region map to compare with, of the source's size: a .png with a palette or gray, whose values are the regions' numbers; a
+    pattern for clips. The report then tells every region's overlap."""
     sheet: bool = True
     """Also draw a sheet to look at."""
     first: int | None = None

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from understudy.errors import OptionError
+from understudy.errors import MediaError, OptionError
 from understudy.faces.regions import PALETTE, Region
 from understudy.jobs.options_regions import RegionsOptions
 from understudy.media.clip import Clip
 from understudy.media.formats.cryptomatte import channel_names, encode_layers, header, ranked
-from understudy.media.formats.indexed_png import encode_indexed, texts_of_names
+from understudy.media.formats.indexed_png import encode_indexed, read_indexed, texts_of_names
 from understudy.media.formats.partial import PartialStore
 from understudy.media.formats.picture_writer import encode_picture
 from understudy.media.frame import Frame, quantise, to_unit
@@ -114,6 +115,39 @@ class RegionFiles:
             for region in self.regions:
                 path = self.matte_file(region, frame.number)
                 yield path, encode_picture(matted(frame, shares[..., region]), path.suffix)
+
+
+def read_regions(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """A region map's numbers, (H, W) uint8.
+
+    Args:
+        path: a PNG with a palette, or gray of 8 bits.
+        size: the (width, height) that it should have.
+
+    Raises:
+        MediaError: not there, no such picture, another size, or numbers that no region has.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({error.strerror or error}); a region map should be there.") from error
+    read = read_indexed(data)
+    labels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if read is None and data else None
+    labels = read[0] if read is not None else labels
+    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
+        raise MediaError(
+            f"{path} is no region map: a PNG with a palette, or gray of 8 bits, holds the regions' numbers."
+        )
+    if labels.shape != size[::-1]:
+        raise MediaError(
+            f"{path} has {labels.shape[1]} x {labels.shape[0]} pixels and the picture {size[0]} x {size[1]}; "
+            "a region map is as large as its picture."
+        )
+    if labels.max() >= len(Region):
+        raise MediaError(
+            f"{path} holds the number {labels.max()}; regions are 0 to {len(Region) - 1} (docs/regions.md)."
+        )
+    return labels
 
 
 def indexed(shares: np.ndarray) -> bytes:

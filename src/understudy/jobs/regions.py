@@ -23,12 +23,14 @@ from understudy.jobs.clip_faces import ClipFaces
 from understudy.jobs.options_regions import RegionsOptions
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
 from understudy.jobs.project import find_project
-from understudy.jobs.region_files import RegionFiles, name_of
+from understudy.jobs.region_files import RegionFiles, name_of, read_regions
 from understudy.jobs.sheet import Sheet, write_sheet
 from understudy.jobs.shot_frames import read_frames
 from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
 from understudy.media.clip import Clip, open_clip
 from understudy.media.frame import Frame
+from understudy.media.pattern import Pattern
+from understudy.metrics.region_overlap import RegionOverlap
 from understudy.perform.regions import WIDE, Reading, open_parser, plate_shares, read_face, scaled
 from understudy.provenance.record import RunRecord
 
@@ -40,7 +42,7 @@ __all__ = ["RegionsOptions", "RegionsReport", "find_regions"]
 Progress = Callable[[str, int, int | None], None]
 _SHEET_ROWS, _SIDE, _SHEET_SHARE = 6, 320, 0.38
 # What does not change a frame's regions stays out of the digest that tells one job's frames from another's.
-_INDIFFERENT = ("output", "first", "last", "sheet", "device", "project")
+_INDIFFERENT = ("output", "first", "last", "sheet", "truth", "device", "project")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class RegionsReport:
         num_frames: frames of the source; ``made``: those that this run wrote.
         empty: frames without the face, which are background all over.
         shares: region -> its mean share of the pictures that this run made, 0 to 1.
+        overlap: region -> intersection over union with the truth, 0 to 1, over the pictures that this run made; empty without one.
+        mean_overlap: their mean ("mIoU"); None without a truth.
         sheet: a picture to look at; None where this run made no frame.
         people_sheet: everybody in the source, where there are several.
         record: the run record.
@@ -67,6 +71,8 @@ class RegionsReport:
     made: int
     empty: tuple[int, ...]
     shares: Mapping[str, float]
+    overlap: Mapping[str, float]
+    mean_overlap: float | None
     sheet: Path | None
     people_sheet: Path | None
     record: Path
@@ -125,6 +131,7 @@ def find_regions(
         todo = [number for number in clip.numbers if number not in files.done]
         shown = _sheet_numbers(todo, faces, chosen)
         rows, totals, empty = [], np.zeros(len(Region)), []
+        against = RegionOverlap()
         progress("regions", len(clip) - len(todo), len(clip))
         for place, (frame, readings, wanted) in enumerate(_read(clip, faces, todo, chosen, parser, options.steady), 1):
             view = frame.view()
@@ -136,6 +143,8 @@ def find_regions(
             totals += shares.mean((0, 1), dtype=np.float64)
             if frame.number in shown:
                 rows += [_row(frame.number, view, shares, readings[one]) for one in wanted]
+            if options.truth is not None:
+                against.add(shares.argmax(-1), read_regions(_truth_file(options.truth, frame.number), frame.size))
             files.write(frame, shares)
             progress("regions", len(clip) - len(todo) + place, len(clip))
         files.close()
@@ -145,7 +154,11 @@ def find_regions(
             title = f"{clip.source.name}: " + ", ".join(name_of(region) for region in Region)
             write_sheet(sheet, Sheet(title=title, columns=columns, rows=rows), side=_SIDE)
         means = totals / max(1, len(todo))
-        record.figures = {"frames": len(clip), "empty": empty, "shares": _named(means)}
+        overlap = {name_of(region): round(value, 5) for region, value in against.overlap().items()}
+        mean = round(against.mean(), 5) if overlap else None
+        record.figures = {
+            "frames": len(clip), "empty": empty, "shares": _named(means), "overlap": overlap, "mean_overlap": mean
+        }  # fmt: skip
         target = files.destination if files.form != "mattes" or files.destination.suffix else beside
         return RegionsReport(
             output=files.destination,
@@ -155,6 +168,8 @@ def find_regions(
             made=len(todo),
             empty=tuple(empty),
             shares=_named(means),
+            overlap=overlap,
+            mean_overlap=mean,
             sheet=sheet,
             people_sheet=people_sheet if several else None,
             record=record.write(target),
@@ -225,6 +240,11 @@ def _chosen(options: RegionsOptions, people: Sequence[Person], clip: Clip, sheet
             f"--person NUMBER, or --everyone; {sheet} shows them."
         )
     return choose_person(people, options.person, clip=clip, identity="meant", sheet=sheet).tracks
+
+
+def _truth_file(truth: Path, number: int) -> Path:
+    pattern = Pattern.of(truth)
+    return pattern.file(number) if pattern else truth
 
 
 def _parser_path(options: RegionsOptions) -> Path | None:
