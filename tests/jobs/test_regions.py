@@ -10,7 +10,7 @@ import OpenImageIO as oiio  # noqa: N813
 import pytest
 
 from understudy.cli import main
-from understudy.errors import FaceError, MediaError, OptionError
+from understudy.errors import FaceError, MediaError, OptionError, WeightsError
 from understudy.faces.align import fit_mesh, mean_mesh
 from understudy.faces.face import Face
 from understudy.faces.parse import GUIDE, face_mask
@@ -290,6 +290,15 @@ def test_a_clip_needs_a_pattern(clip, tmp_path):
         find(clip, {1001: [0]}, output=tmp_path / "r.png")
     report = find(clip, {number: [0] for number in range(1001, 1006)}, output=tmp_path / "m")
     assert report.files == 12 and (tmp_path / "m" / "lips.1003.png").is_file()
+
+
+def test_parsers_that_are_not_there(still, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNDERSTUDY_MODELS", str(tmp_path))
+    options = {"source": still, "output": tmp_path / "r.png", "track": PLAIN}
+    with pytest.raises(WeightsError, match="79999_iter.pth"):
+        find_regions(RegionsOptions(**options, parser="public"), finder=Finder({1: [0]}))
+    with pytest.raises(OptionError, match="--parser nobody: there is no such checkpoint"):
+        find_regions(RegionsOptions(**options, parser="nobody"), finder=Finder({1: [0]}))
 
 
 def test_options_that_exclude_each_other():

@@ -34,9 +34,9 @@ class RegionsOptions:
     """Whose regions, if several people are seen: a number from the people sheet, 1 fills most of the footage; or more than one."""
     everyone: bool = False
     """Everybody's regions, on one map."""
-    parser: Path | None = None
-    """The face parser: a run's folder or checkpoint of ours, or the public 19-class one (79999_iter.pth). Default: the one that
-    comes with the package."""
+    parser: str | None = None
+    """The face parser: a run's name, its folder or a checkpoint; or public, the 19-class one (79999_iter.pth) where `understudy
+    weights list` finds it. Default: the one that comes with the package."""
     steady: int = 1
     """Average over so many frames before and after, 0 for none, up to 8; the crops follow the head."""
     truth: Path | None = None

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from understudy.errors import FaceError
+from understudy.errors import FaceError, OptionError
 from understudy.faces.align import OVAL_SHARE
 from understudy.faces.regions import PALETTE, Region
 from understudy.jobs.clip_faces import ClipFaces
 from understudy.jobs.options_regions import RegionsOptions
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
-from understudy.jobs.project import find_project
+from understudy.jobs.project import Project, find_project
 from understudy.jobs.region_files import RegionFiles, name_of, read_regions
 from understudy.jobs.sheet import Sheet, write_sheet
 from understudy.jobs.shot_frames import read_frames
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["RegionsOptions", "RegionsReport", "find_regions"]
 
 Progress = Callable[[str, int, int | None], None]
+PUBLIC = "public"
+"""The name of the public 19-class parser."""
 _SHEET_ROWS, _SIDE, _SHEET_SHARE = 6, 320, 0.38
 # What does not change a frame's regions stays out of the digest that tells one job's frames from another's.
 _INDIFFERENT = ("output", "first", "last", "sheet", "truth", "device", "project")
@@ -109,7 +111,7 @@ def find_regions(
     with ExitStack() as stack:
         clip = stack.enter_context(open_clip(options.source, first=options.first, last=options.last, missing="skip"))
         if parser is None:
-            parser = open_parser(_parser_path(options), device=options.device)
+            parser = open_parser(_parser_path(options, project), device=options.device)
         if parser.source is not None:
             record.add_weights(parser.source)
         finder = finder or MediaPipeFinder(options.track)
@@ -247,12 +249,19 @@ def _truth_file(truth: Path, number: int) -> Path:
     return pattern.file(number) if pattern else truth
 
 
-def _parser_path(options: RegionsOptions) -> Path | None:
-    from understudy.family import checkpoint_path
+def _parser_path(options: RegionsOptions, project: Project | None) -> Path | None:
+    """The checkpoint that the options mean; None for the packaged one."""
+    from understudy.jobs.train import resolve_checkpoint
+    from understudy.provenance import weights
 
-    if options.parser is not None and options.parser.is_dir():
-        return checkpoint_path(options.parser)
-    return options.parser
+    if options.parser is None:
+        return None
+    if options.parser == PUBLIC:
+        return weights.find("face-parsing")
+    try:
+        return resolve_checkpoint(options.parser, project)
+    except OptionError as error:
+        raise OptionError(str(error).replace("--run", "--parser")) from error
 
 
 def _sheet_numbers(todo: Sequence[int], faces: ClipFaces, chosen: Sequence[int] | None) -> set[int]:

@@ -71,4 +71,14 @@ ROWS: tuple[dict[str, Any], ...] = (
         "purpose": "heads of the LPIPS loss of regional inversion",
         "published": "github.com/richzhang/PerceptualSimilarity, lpips/weights/v0.1/alex.pth",
     },
+    {
+        "name": "face-parsing",
+        "file": "79999_iter.pth",
+        "sha256": "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",
+        "num_bytes": 53_289_463,
+        "licence": "code MIT (zllrunning/face-parsing.PyTorch); trained on CelebAMask-HQ, for non-commercial research only",
+        "commercial": False,
+        "purpose": "19 classes of a face at 512², in place of the packaged parser (--parser public)",
+        "published": "linked from the page of github.com/zllrunning/face-parsing.PyTorch",
+    },
 )
