@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +26,9 @@ def read_dictionary(path: Path | str) -> Mapping[str, object]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; name the published file.")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        # Some files keep the options of their training, which is a plain record.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises whatever its damage leads to
         first = str(error).strip().splitlines()[:1]
         raise CheckpointError(
