@@ -33,7 +33,7 @@ def _show(report: Any) -> str:
     notes = sorted({note for row in report.rows for note in row.notes})
     lines += [f"[dim]{escape(note)}[/]" for note in notes]
     lines.append(
-        f"[dim]* the best; {report.minutes:g} minutes of training on {count(report.processors, 'processor')} each[/]"
+        f"[dim]* the best; {report.minutes:g} min of training on {count(report.processors, 'processor')} each[/]"
     )
     return "\n".join([*lines, f"look at {path(report.page)}"])
 

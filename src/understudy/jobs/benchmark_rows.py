@@ -19,13 +19,13 @@ from understudy.provenance.record import plain
 MEASURES = {
     "ssim": ("SSIM", "", "higher"),
     "psnr": ("PSNR", "dB", "higher"),
-    "lpips": ("LPIPS (squeeze)", "", "lower"),
-    "identity": ("identity (MobileFaceNet)", "cosine", "higher"),
-    "units": ("AU error", "of 5", "lower"),
+    "lpips": ("LPIPS", "squeeze", "lower"),
+    "identity": ("identity", "MobileFaceNet, cosine", "higher"),
+    "units": ("AU error", "sum of squares", "lower"),
     "flicker": ("flicker", "% of range", "lower"),
     "jitter": ("jitter", "px", "lower"),
 }
-"""Of every measure: name with the network that measures, unit, and which way is better."""
+"""Of every measure: name, unit with the network that measures, and which way is better."""
 
 UNCHANGED, NEAREST, AUTOENCODER, TRUTH = "unchanged", "nearest", "autoencoder", "truth"
 BASELINES = (UNCHANGED, NEAREST, AUTOENCODER)
