@@ -60,8 +60,8 @@ def write_page(
     notes = sorted({note for row in rows for note in row.notes})
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
     body = f"""<h1>Benchmark: {html.escape(suite.title)}</h1>
-<p class="lead">Swaps: {len(suite.swaps)}, animations: {len(suite.animations)}, all with known exact answers. Training for each who learns:
-{options.minutes:g} min, every {_nth(options.every)} frame measured at {options.size} pixels.</p>
+<p class="lead">Swaps: {len(suite.swaps)}, animations: {len(suite.animations)}, all with known exact answers.
+Training for each who learns: {options.minutes:g} min, every {_nth(options.every)} frame measured at {options.size} pixels.</p>
 {"".join(parts)}
 {"".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)}
 <p class="faint">{html.escape(about)}. Understudy {html.escape(__version__)}.</p>"""
