@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from understudy.jobs.evaluate_model import evaluate_model as evaluate_model
     from understudy.jobs.evaluate_swap import evaluate_swap as evaluate_swap
     from understudy.jobs.gather import gather as gather
+    from understudy.jobs.import_weights import ImportWeightsOptions as ImportWeightsOptions
+    from understudy.jobs.import_weights import import_weights as import_weights
     from understudy.jobs.inspect import InterpolateOptions as InterpolateOptions
     from understudy.jobs.inspect import LatentsOptions as LatentsOptions
     from understudy.jobs.inspect import NeighboursOptions as NeighboursOptions
@@ -105,6 +107,7 @@ _HOMES = {
     "jobs.evaluate_model": ("evaluate_model",),
     "jobs.evaluate_swap": ("evaluate_swap",),
     "jobs.gather": ("gather",),
+    "jobs.import_weights": ("ImportWeightsOptions", "import_weights"),
     "jobs.inspect": (
         "InterpolateOptions",
         "LatentsOptions",

@@ -241,6 +241,9 @@ class Family:
     parser: Callable[..., Parser] | None = None
     """``parser(checkpoint, device=...)``: a checkpoint, or with None the packaged one, ready to tell regions apart; None where
     the family has none."""
+    importer: Callable[[Path, Path], Any] | None = None
+    """``importer(file, checkpoint)``: write the authors' published weights as a checkpoint and return its card; None where
+    none are published."""
     default_weights: Path | None = None
     """The checkpoint that comes with the package, for families that perform without training; None where there is none."""
     labelled: bool = False

@@ -122,6 +122,7 @@ REPORTS = {
         folders=(ODD,),
     ),
     "weights pull": Report(paths=(ODD,)),
+    "weights import": Report(checkpoint=ODD, family=ODD, preset=ODD, data=ODD, licence=ODD),
     "bench": Report(
         limits=Report(
             name="CPU [1]", device="cpu", threads=2, bf16_gflops=300.0, float32_gflops=100.0, bandwidth_gbs=20.0
@@ -191,6 +192,7 @@ def test_a_stand_in_has_the_fields_of_the_real_report():
         "doctor": "doctor:DoctorReport",
         "weights list": "weights:ListReport",
         "weights pull": "weights:PullReport",
+        "weights import": "import_weights:ImportWeightsReport",
         "bench": "bench:BenchReport",
     }
     for name, home in homes.items():

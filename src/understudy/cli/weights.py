@@ -34,6 +34,22 @@ def _pull_job() -> Any:
     return PullOptions, pull_weights
 
 
+def _import_job() -> Any:
+    from understudy.jobs.import_weights import ImportWeightsOptions, import_weights
+
+    return ImportWeightsOptions, import_weights
+
+
+def _show_import(report: Any) -> str:
+    return "\n".join(
+        [
+            f"[green]imported[/]  {escape(report.data)}",
+            f"  model    {escape(report.checkpoint)}",
+            f"  licence  {escape(report.licence)}",
+        ]
+    )
+
+
 COMMAND = Group(
     sentence="Foreign models: where they come from, their licence, and whether they are here.",
     commands={
@@ -48,6 +64,14 @@ COMMAND = Group(
             show=lambda report: "\n".join(f"[green]at hand[/]  {escape(path)}" for path in report.paths),
             arguments=("names",),
             example="understudy weights pull faces",
+        ),
+        "import": Command(
+            sentence="Make a checkpoint of weights that a system's authors published; nothing in their file is run.",
+            job=_import_job,
+            show=_show_import,
+            arguments=("file",),
+            flags={"output": ("--output", "-o")},
+            example="understudy weights import ffhq.pkl --family regional_inversion -o stylegan2.safetensors",
         ),
     },
 )

@@ -13,6 +13,7 @@ from understudy.family import Family
 PARSING = "parsing"
 
 if TYPE_CHECKING:
+    from understudy.checkpoint import ModelCard
     from understudy.family import Parser, Recipe, Trainable
 
 
@@ -48,6 +49,13 @@ def parser(checkpoint: Path | str | None = None, *, device: str = "auto") -> Par
     return region_parser(checkpoint, device=device)
 
 
+def importer(file: Path, checkpoint: Path) -> ModelCard:
+    """StyleGAN2's or E4S's published weights as a checkpoint."""
+    from understudy.families.regional_inversion.official import convert_official
+
+    return convert_official(file, checkpoint)
+
+
 def _parses(recipe: Recipe) -> bool:
     return recipe.network.get("stage", PARSING) == PARSING
 
@@ -62,6 +70,7 @@ FAMILY = Family(
     trainable=trainable,
     batches=batches,
     parser=parser,
+    importer=importer,
     labelled=True,
     parts=(PARSING, recipes.GENERATOR, recipes.INVERSION),
 )

@@ -38,7 +38,6 @@ from understudy.families.regional_inversion.recipes import GENERATOR, INVERSION
 from understudy.families.regional_inversion.settings import RegionalSettings, settings_of
 from understudy.families.regional_inversion.start import batches, load_inversion, start
 from understudy.family import Recipe, Stage, Trainable
-from understudy.training.loop import Loop, LoopOptions
 
 FAMILY = families.get("regional_inversion")
 TINY = RegionalSettings(
@@ -268,16 +267,6 @@ def test_p_rises_while_the_discriminator_is_ahead() -> None:
 # -- trainings ---------------------------------------------------------------------------------------------------------------
 
 
-class Same:
-    """The same portion at every step."""
-
-    def batch(self, step: int, *, each: int, size: int) -> list[Portion]:
-        return [portion(seed=step % 3)]
-
-    def sample(self, *, each: int, size: int) -> list[Portion]:
-        return [portion(seed=9)]
-
-
 def tiny_recipe(stage: str, losses: Mapping[str, Any], pictures: int, **changes: Any) -> Recipe:
     return Recipe(
         family="regional_inversion",
@@ -299,30 +288,6 @@ GAN_TERMS = {"r1": 1.0, "path": 2.0, "adaptive": 0.6, "adaptive_pictures": 100, 
 
 def trainable(recipe: Recipe) -> Trainable:
     return FAMILY.trainable(recipe, ("people",), {})
-
-
-def test_inversion_learns_to_reconstruct(tmp_path: Path) -> None:
-    recipe = tiny_recipe(INVERSION, OWN_TERMS, 4 * 30)
-    subject = trainable(recipe)
-    before = float(subject.loss("inversion", [portion(seed=1)], 1.0)[1]["l1"])
-    report = Loop(subject, recipe, Same(), tmp_path, LoopOptions(device="cpu")).train()
-    assert report.finished
-    after = float(subject.loss("inversion", [portion(seed=1)], 1.0)[1]["l1"])
-    assert after < 0.8 * before
-
-
-@pytest.mark.parametrize(("stage", "terms"), [(GENERATOR, GAN_TERMS), (INVERSION, {**OWN_TERMS, "r1": 1.0})])
-def test_a_stopped_training_goes_on_with_the_same_numbers(stage: str, terms: Mapping[str, Any], tmp_path: Path) -> None:
-    weights = []
-    for name, lengths in (("whole", (24,)), ("parted", (12, 24))):
-        for pictures in lengths:
-            recipe = tiny_recipe(stage, terms, pictures)
-            loop = Loop(trainable(recipe), recipe, Same(), tmp_path / name, LoopOptions(device="cpu"))
-            loop.train()
-        weights.append(loop.checkpoint()[0])
-    assert weights[0].keys() == weights[1].keys()
-    for key, value in weights[0].items():
-        torch.testing.assert_close(weights[1][key], value, atol=1e-6, rtol=1e-5)
 
 
 def test_phases_groups_and_previews() -> None:

@@ -10,6 +10,7 @@ from understudy.families.warping.recipes import PRESETS, recipe
 from understudy.family import Family, Task
 
 if TYPE_CHECKING:
+    from understudy.checkpoint import ModelCard
     from understudy.family import Animator, Recipe, Trainable
 
 _PACKAGED = Path(__file__).with_name("warping_128.safetensors")
@@ -29,6 +30,13 @@ def animator(checkpoint: Path | str, *, device: str = "auto") -> Animator:
     return WarpingAnimator(checkpoint, device=device)
 
 
+def importer(file: Path, checkpoint: Path) -> ModelCard:
+    """The authors' weights as a checkpoint."""
+    from understudy.families.warping.official import convert_official
+
+    return convert_official(file, checkpoint)
+
+
 FAMILY = Family(
     name="warping",
     title="Animating Through Warping: an Efficient Method for High-Quality Facial Expression Animation",
@@ -38,6 +46,7 @@ FAMILY = Family(
     recipe=recipe,
     trainable=trainable,
     animator=animator,
+    importer=importer,
     default_weights=_PACKAGED if _PACKAGED.is_file() else None,
     labelled=True,
 )
