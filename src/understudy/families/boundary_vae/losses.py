@@ -3,7 +3,7 @@
     L = l1 |x - x̂| + features Σ λ_l |ψ_l(x) - ψ_l(x̂)| + kl D_KL / (3 s²)
 
 |.| are means over all numbers of a picture; the divergence is summed over z's numbers (eq. 5) and divided by the number of a
-picture's values, so that at weights of 1 the terms stand to each other as the paper's sums do. Three terms are ours: ``ssim``,
+picture's values, so that at weights of 1 the terms stand to each other as the paper's sums do. Ours are ``ssim``, ``paint``,
 ``smooth`` and ``face``. Pictures are in [-1, 1].
 """
 
@@ -21,7 +21,7 @@ from understudy.families.boundary_vae.features import PERCEPTUAL, FilterFeatures
 from understudy.families.boundary_vae.memory import divergence
 from understudy.families.boundary_vae.network import Answer
 
-TERMS = ("l1", "features", "kl", "ssim", "smooth")
+TERMS = ("l1", "features", "kl", "ssim", "paint", "smooth")
 ANSWERS = ("self", "setup", "person")
 
 
@@ -35,6 +35,8 @@ class LossSettings:
     """0 makes the network a plain conditional auto-encoder: z is µ_φ, nothing is drawn."""
     ssim: float = 0.0
     """Ours: of 1 - MS-SSIM inside the face."""
+    paint: float = 0.0
+    """Ours, with motion: l1 of what is painted, also where the mask does not show it."""
     smooth: float = 0.0
     """Ours, with motion: of the mean absolute difference of neighbouring corrections of the motion, in pixels."""
     face: float = 0.0
@@ -90,6 +92,8 @@ def reconstruction(
             parts["features"] = feature_distance(features(made), wanted, features.weights, counts)
         if weights.ssim > 0 and truth.shape[-1] >= WINDOW:
             parts["ssim"] = 1 - masked_ms_ssim((made + 1) / 2, (truth + 1) / 2, inside)
+        if weights.paint > 0 and answer.mask is not None:
+            parts["paint"] = weighted_l1(answer.painted.float(), truth, counts)
         if weights.smooth > 0 and answer.correction is not None:
             pixels = answer.correction * truth.shape[-1]
             parts["smooth"] = pixels.diff(dim=3).abs().mean() + pixels.diff(dim=2).abs().mean()

@@ -32,8 +32,10 @@ from understudy.families.boundary_vae.motion import carried, coarse_motion, moti
 SLOPE = 0.2
 LOG_RANGE = 10.0
 """Largest absolute log variance of the posterior; beyond it exp() does harm and no good."""
-VISIBLE = 2.0
-"""Logit of the mask with which a motion network starts: seven eighths of a pixel are the moved still's."""
+QUIET = 0.05
+"""Share of its usual size with which a motion network's change and correction start."""
+VISIBLE, SUREST = 1.0, 4.0
+"""Logit of the mask with which a motion network starts, and the largest: a mask that is quite sure learns nothing any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +141,13 @@ class Answer:
     picture: Tensor
     """x̂: (B, 3, s, s) in [-1, 1]."""
     painted: Tensor
-    """(B, 3, s, s): the decoder's own picture; without motion the same as ``picture``."""
+    """(B, 3, s, s): the decoder's own picture, without motion the same as ``picture``; with it the moved still and a change."""
     motion: Tensor | None = None
     """(B, 2, s, s) float32, x then y, in sides of the picture: the answer at p fetches from p + motion(p)."""
     mask: Tensor | None = None
-    """(B, 1, s, s) in [0, 1]: share of the moved still."""
+    """(B, 1, s, s) in [0, 1]: share of the moved still; the rest is ``painted``."""
+    added: Tensor | None = None
+    """(B, 3, s, s): ``picture`` less the moved still."""
     correction: Tensor | None = None
     """(B, 2, s/2, s/2): what the network adds to the motion of the points."""
 
@@ -224,8 +228,8 @@ class Decoder(nn.Module):
         self.paint = _normalised(nn.Conv2d(top, 4 if settings.motion else 3, 3, padding=1), settings)
         if settings.motion:
             self.correct = _normalised(nn.Conv2d(widths[0], 2, 3, padding=1), settings)
-            _silence(self.correct)
-            _silence(self.paint)
+            _hush(self.correct)
+            _hush(self.paint)
             with torch.no_grad():
                 self.paint.bias[3] = VISIBLE
 
@@ -251,8 +255,8 @@ class Decoder(nn.Module):
                 parts.append(functional.adaptive_avg_pool2d(moved, settings.size >> (level + 1)))
             x = functional.leaky_relu(self.mixes[level](torch.cat([part.to(x.dtype) for part in parts], 1)), SLOPE)
             if level == 0 and settings.motion:
-                # A 64th of the side for an answer of 1: corrections are small.
-                correction = self.correct(x).float() / 64
+                # A 32nd of the side for an answer of 1: corrections are small.
+                correction = self.correct(x).float() / 32
             x = functional.leaky_relu(self.ups[level](x), SLOPE)
         if moved is None or motion is None or correction is None or pictures is None:
             painted = self._painted(x, [structure.lines]).tanh()
@@ -262,12 +266,14 @@ class Decoder(nn.Module):
         )
         moved = carried(pictures, whole)
         made = self._painted(x, [structure.lines, moved])
-        painted, mask = made[:, :3].tanh(), made[:, 3:].sigmoid()
+        change, mask = 2 * made[:, :3].tanh(), (SUREST * (made[:, 3:] / SUREST).tanh()).sigmoid()
+        added = (1 - mask) * change
         return Answer(
-            picture=mask * moved + (1 - mask) * painted,
-            painted=painted,
+            picture=moved + added,
+            painted=moved + change,
             motion=whole,
             mask=mask,
+            added=added,
             correction=correction,
         )
 
@@ -349,8 +355,8 @@ def _initialise(layer: nn.Module) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _silence(layer: nn.Module) -> None:
-    """Answers begin at the bias; a normalised weight's length is set to 0, its direction stays."""
+def _hush(layer: nn.Module) -> None:
+    """Answers begin near the bias. Not at it: of a normalised weight without length, nothing but the length could learn."""
     lengths = getattr(getattr(layer, "parametrizations", None), "weight", None)
     with torch.no_grad():
-        (layer.weight if lengths is None else lengths.original0).zero_()  # type: ignore[union-attr]
+        (layer.weight if lengths is None else lengths.original0).mul_(QUIET)  # type: ignore[union-attr, operator]

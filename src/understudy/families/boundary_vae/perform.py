@@ -29,10 +29,10 @@ class BoundaryAnimator:
 
     Strength s moves the target a share s of the way from the still's own landmarks. A network without motion answers with its
     own painting of the whole crop, as in the paper. One with motion is *anchored*: what it does to a still that is asked for its
-    own landmarks is taken off every answer, moved along with the face. With F the motion, M the mask, P what is painted, I the
-    still and O(own) the answer to its own landmarks:
+    own landmarks is taken off every answer, moved along with the face. With I the still, F the motion, A what is added to the
+    moved still, and F(own) and A(own) the same for the still's own landmarks:
 
-        F' = F - F(own)      O = M I(F') + (1 - M) P - (O(own) - I) moved by F'
+        F' = F - F(own)      O = I moved by F' + A - A(own) moved by F'
 
     so that such a still comes back bit for bit, and F' carries it to any size.
     """
@@ -97,12 +97,11 @@ class BoundaryAnimator:
             chunk = places[np.minimum(np.arange(first, first + CHUNK), len(places) - 1)]
             answer = self._answer(z, picture, own, own_maps, rows[chunk])
             made, moves = answer.picture, answer.motion
-            if rest is not None and moves is not None and answer.mask is not None:
-                assert rest.motion is not None
+            if rest is not None:
+                assert answer.added is not None and moves is not None
+                assert rest.added is not None and rest.motion is not None
                 moves = moves - rest.motion
-                gap = (rest.picture - picture).expand(len(chunk), -1, -1, -1)
-                shown = carried(picture.expand(len(chunk), -1, -1, -1), moves)
-                made = answer.mask * shown + (1 - answer.mask) * answer.painted - carried(gap, moves)
+                made = carried((picture - rest.added).expand(len(chunk), -1, -1, -1), moves) + answer.added
             crops[chunk] = _unit(made)
             if motion is not None and moves is not None:
                 motion[chunk] = moves.permute(0, 2, 3, 1).cpu().numpy()

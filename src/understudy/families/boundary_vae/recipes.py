@@ -53,6 +53,7 @@ def preview() -> Recipe:
         network={
             "topology": "face17",
             "size": 128,
+            "sigma": 0.7,
             "widths": (24, 48, 80, 112, 128, 128),
             "top_width": 16,
             "latent": 128,
@@ -65,6 +66,7 @@ def preview() -> Recipe:
             "features": 0.5,
             "kl": 1.0,
             "ssim": 0.5,
+            "paint": 0.25,
             "smooth": 0.05,
             "face": 2.0,
             "kl_rise": 2_000,

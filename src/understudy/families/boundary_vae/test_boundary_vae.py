@@ -297,7 +297,7 @@ def test_losses_that_cannot_be(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("settings", [TINY, MOVING], ids=["paper", "motion"])
 def test_training_lowers_the_loss(settings: BoundarySettings) -> None:
-    trainable: Trainable = BoundaryTrainable(made(settings), LossSettings(ssim=0.2, smooth=0.05))
+    trainable: Trainable = BoundaryTrainable(made(settings), LossSettings(ssim=0.2, paint=0.1, smooth=0.05))
     parameters = [p for group in trainable.parameter_groups("reconstruct").values() for p in group]
     assert len(parameters) == len([p for p in trainable.network.parameters() if p.requires_grad])
     optimiser = torch.optim.Adam(parameters, lr=1e-2)
@@ -468,6 +468,5 @@ def test_latent_handles_of_a_network_with_motion() -> None:
     made_of_both = animator.decode(appearance, animator.encode(still(MOVING), own[1])[1])
     assert made_of_both.shape == (32, 32, 3)
     back = animator.decode(appearance, structure)
-    # An untrained network moves and paints an eighth of grey.
-    assert np.abs(back - picture).mean() < 0.12
-    assert np.corrcoef(back.ravel(), picture.ravel())[0, 1] > 0.99
+    # An untrained network only moves.
+    assert np.abs(back - picture).mean() < 0.02
