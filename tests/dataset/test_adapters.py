@@ -149,7 +149,7 @@ def test_other_folders_are_named(tmp_path: Path, layout: str):
 
 
 def test_unknown_layouts_are_named(tmp_path: Path):
-    with pytest.raises(OptionError, match="folder, celeba, emotionnet, rafd"):
+    with pytest.raises(OptionError, match="folder, celeba, emotionnet, multipie, rafd"):
         read_layout("ffhq", tmp_path)
 
 

@@ -12,7 +12,7 @@ from understudy.errors import OptionError
 if TYPE_CHECKING:
     from understudy.dataset.labelled import Labelled
 
-LAYOUTS = ("celeba", "emotionnet", "rafd")
+LAYOUTS = ("celeba", "emotionnet", "multipie", "rafd")
 """Layouts with a module of that name here; ``openface`` reads the units that any of them may come with."""
 
 
