@@ -216,7 +216,10 @@ def test_every_weight_is_listed_with_its_papers(tmp_path, monkeypatch):
     monkeypatch.setenv("UNDERSTUDY_CACHE", str(tmp_path))
     report = list_weights()
     assert [row.name for row in report.weights] == [weight.name for weight in weights.WEIGHTS]
-    assert all(row.licence and row.sources and len(row.sha256) == 64 for row in report.weights)
+    assert all(row.licence and row.sources for row in report.weights)
+    # A checksum that its publisher never gave is left open, and such a file is the user's to bring: nothing pulls it.
+    assert all(len(row.sha256) == 64 for row, weight in zip(report.weights, weights.WEIGHTS, strict=True) if weight.sources)
+    assert all(len(row.sha256) in (0, 64) for row in report.weights)
     commercial = list_weights(ListOptions(commercial_only=True)).weights
     assert 0 < len(commercial) < len(report.weights)
     assert all(row.commercial for row in commercial)
