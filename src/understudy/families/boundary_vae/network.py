@@ -231,7 +231,7 @@ class Decoder(nn.Module):
             _hush(self.correct)
             _hush(self.paint)
             with torch.no_grad():
-                self.paint.bias[3] = VISIBLE
+                self.paint.bias[3] = VISIBLE  # type: ignore[index]
 
     def forward(
         self, z: Tensor, structure: Structure, pictures: Tensor | None = None, motion: Tensor | None = None

@@ -54,7 +54,7 @@ def preview() -> Recipe:
             "topology": "face17",
             "size": 128,
             "sigma": 0.7,
-            "widths": (24, 48, 80, 112, 128, 128),
+            "widths": (24, 48, 72, 96, 96, 96),
             "top_width": 16,
             "latent": 128,
             "weighting": "centred",

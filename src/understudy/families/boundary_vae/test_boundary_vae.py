@@ -404,7 +404,7 @@ def test_answers(settings: BoundarySettings) -> None:
     animator = BoundaryAnimator(stirred(settings), device="cpu")
     assert animator.signals == {"landmarks"} and animator.oval_share == 0.5
     picture, own, rows = still(settings), faces(1)[0], faces(6, seed=3)
-    drive = Drive(strength=np.float32([1, 0, 1, 0.5, 1, 1]), landmarks=rows, still_landmarks=own)
+    drive = Drive(strength=np.array([1, 0, 1, 0.5, 1, 1], np.float32), landmarks=rows, still_landmarks=own)
     result = animator.animate(picture, drive)
     assert result.crops.shape == (6, 32, 32, 3)
     assert result.crops.min() >= 0 and result.crops.max() <= 1
