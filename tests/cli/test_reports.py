@@ -132,6 +132,7 @@ REPORTS = {
         shot_frames_per_second=9.0,
         blend=Report(seconds=0.1, share=0.02),
         warps=(Report(size=1024, method="multiscale", seconds=0.01, share=0.1, peak_bytes=5 << 20),),
+        regions=(Report(preset="[p]", size=128, seconds=0.1, everywhere_seconds=0.4, plain_seconds=0.05),),
         help=Report(help=0.03, python=0.02),
         presets=(RATE,),
         skipped=(Report(preset="hero-1024", reason="12 GB"),),

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from understudy.errors import OptionError
+from understudy.faces.regions import Region
 from understudy.jobs import demo as demo_job
 from understudy.jobs import demo_report, report_page
 from understudy.jobs.bench import PRESETS, BenchOptions, BlendTime, HelpTime, bench
+from understudy.jobs.bench_regions import drawn_face, region_rate
 from understudy.jobs.bench_warp import warp_rate
 from understudy.jobs.demo import TAKES, DemoOptions, demo
 from understudy.jobs.doctor import DoctorOptions, State, doctor
@@ -218,7 +220,9 @@ def test_every_weight_is_listed_with_its_papers(tmp_path, monkeypatch):
     assert [row.name for row in report.weights] == [weight.name for weight in weights.WEIGHTS]
     assert all(row.licence and row.sources for row in report.weights)
     # A checksum that its publisher never gave is left open, and such a file is the user's to bring: nothing pulls it.
-    assert all(len(row.sha256) == 64 for row, weight in zip(report.weights, weights.WEIGHTS, strict=True) if weight.sources)
+    assert all(
+        len(row.sha256) == 64 for row, weight in zip(report.weights, weights.WEIGHTS, strict=True) if weight.sources
+    )
     assert all(len(row.sha256) in (0, 64) for row in report.weights)
     commercial = list_weights(ListOptions(commercial_only=True)).weights
     assert 0 < len(commercial) < len(report.weights)
@@ -289,6 +293,7 @@ def test_what_does_not_fit_is_left_out_and_the_rest_is_reported(tmp_path, monkey
     monkeypatch.setattr(bench_job, "command_seconds", lambda arguments: 0.02)
     monkeypatch.setattr(bench_job, "_blend", lambda limits: BlendTime(seconds=0.1, share=0.01))
     monkeypatch.setattr(bench_job, "WARPS", ((160, "vanilla"),))
+    monkeypatch.setattr(bench_job, "NETWORKS", ())
     monkeypatch.setattr(bench_job, "_gather", lambda scratch, progress: (None, "no models"))
     monkeypatch.setattr(bench_job, "_free_memory", lambda device: 1)
     report = bench(BenchOptions(output=tmp_path / "bench.json"))
@@ -310,6 +315,14 @@ def test_a_warp_is_timed_and_its_memory_measured():
     assert rate.share == pytest.approx(rate.moved_bytes / (LIMITS.bandwidth_gbs * 1e9) / rate.seconds)
     if sys.platform.startswith("linux"):
         assert rate.peak_bytes is not None and 2 * picture < rate.peak_bytes < 40 * picture
+
+
+def test_regions_are_timed_on_a_face_that_has_them():
+    rate = region_rate("preview", device="cpu", seconds=0.01)
+    assert rate.size == 128
+    assert min(rate.seconds, rate.everywhere_seconds, rate.plain_seconds) > 0
+    shown = set(np.unique(drawn_face(128)).tolist())
+    assert shown == set(range(12)) - {Region.GLASSES}
 
 
 def test_the_papers_preset_is_taken_for_larger_than_the_preview():

@@ -37,6 +37,12 @@ def _show(report: Any) -> str:
             f"  warp      {1000 * warp.seconds:.0f} ms at {warp.size} x {warp.size}, {warp.method} "
             f"({warp.share:.0%} of memory's limit){memory}"
         )
+    for rate in report.regions:
+        lines.append(
+            f"  regions   {1000 * rate.seconds:.0f} ms at {rate.size} x {rate.size}, {escape(rate.preset)} "
+            f"({1000 * rate.everywhere_seconds:.0f} ms with every region everywhere, "
+            f"{1000 * rate.plain_seconds:.0f} ms without regions)"
+        )
     lines.append(f"  --help    {1000 * report.help.help:.0f} ms; python -c pass {1000 * report.help.python:.0f} ms")
     lines += [
         "",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from understudy.errors import OptionError, UserError
+from understudy.jobs.bench_regions import NETWORKS, RegionRate, region_rate
 from understudy.jobs.bench_warp import WARPS, WarpRate, warp_rate
 from understudy.jobs.machine_limits import Limits, best_time, command_seconds, measure_limits, settle, times
 from understudy.provenance.record import machine
@@ -114,6 +115,8 @@ class BenchReport:
     blend: BlendTime
     warps: tuple[WarpRate, ...]
     """Residual warping at 1024 and 4096 pixels a side, both ways."""
+    regions: tuple[RegionRate, ...]
+    """Faces made region by region, by the preview's network and by the paper's."""
     help: HelpTime
 
 
@@ -142,6 +145,10 @@ def bench(options: BenchOptions | None = None, progress: Progress = lambda stage
     for done, (size, method) in enumerate(WARPS):
         progress("warp", done, len(WARPS))
         warps.append(warp_rate(size, limits, method=method))
+    regions = []
+    for done, preset in enumerate(NETWORKS):
+        progress("regions", done, len(NETWORKS))
+        regions.append(region_rate(preset, device=device))
     rates, skipped = [], []
     shot = None
     with tempfile.TemporaryDirectory(prefix="understudy-bench-") as scratch:
@@ -167,6 +174,7 @@ def bench(options: BenchOptions | None = None, progress: Progress = lambda stage
         skipped=tuple(skipped),
         blend=blend,
         warps=tuple(warps),
+        regions=tuple(regions),
         help=help_time,
     )
     if options.output is not None:

@@ -63,14 +63,17 @@ def regional(conv: ModulatedConv, x: Tensor, codes: Tensor, regions: RegionMaps)
 
     Each region is convolved only in its box and the kernel's reach around it.
     """
-    side = x.shape[-1] * 2 if conv.up else x.shape[-1]
+    factor = 2 if conv.up else 1
+    side = x.shape[-1] * factor
     places = regions.places(side)
     needed = [(place.rows, reach(conv, place.box, x.shape[-1])) for place in places]
+    # All regions share the plain weights; each scales what goes in and comes out, which is cheap for many small boxes.
+    weight = conv.scale * conv.weight
+    styles, norms = conv.factors(weight, codes)
     pieces = []
     for place, (rows, box), piece in zip(places, needed, cut(x, needed), strict=True):
-        code = codes[:, place.region] if len(rows) == len(codes) else codes[list(rows), place.region]
-        made = conv(piece, code)
-        factor = 2 if conv.up else 1
+        of = lambda factors: factors[list(rows), place.region]  # noqa: B023, E731
+        made = conv.convolved(piece, weight, of(styles), None if norms is None else of(norms))
         top, left = place.box[0] - factor * box[0], place.box[2] - factor * box[2]
         height, width = place.mask.shape[2:]
         pieces.append(made[:, :, top : top + height, left : left + width] * place.mask.to(made.dtype))

@@ -165,14 +165,26 @@ class ModulatedConv(nn.Module):
 
     def with_scales(self, x: Tensor, codes: Tensor) -> Tensor:
         """The same: all pictures by the plain weights, scaled before and normalised after."""
-        style = self.style(codes)
         weight = self.scale * self.weight
+        style, norm = self.factors(weight, codes)
+        return self.convolved(x, weight, style, norm)
+
+    def factors(self, weight: Tensor, codes: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Factors before and after a convolution by the plain weight: (..., latent) -> s (..., I) and 1 / sqrt(...) (..., O)."""
+        style = self.style(codes)
+        if not self.demodulate:
+            return style, None
+        with in_float32(codes):
+            energy = weight.square().sum((2, 3)).t()  # (I, O)
+            return style, (style.square() @ energy + STEADY).rsqrt()
+
+    def convolved(self, x: Tensor, weight: Tensor, style: Tensor, norm: Tensor | None) -> Tensor:
+        """(B, I, h, w) by the plain weight with (B, I) and (B, O) factors."""
         x = x * style[:, :, None, None].to(x.dtype)
         if self.up:
             x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         else:
             x = functional.conv2d(x, weight, padding=self.padding)
-        if self.demodulate:
-            energy = weight.square().sum((2, 3)).t()  # (I, O)
-            x = x * (style.square() @ energy + STEADY).rsqrt()[:, :, None, None].to(x.dtype)
+        if norm is not None:
+            x = x * norm[:, :, None, None].to(x.dtype)
         return self.blur(x) if self.up else x
