@@ -23,6 +23,7 @@ from understudy.composite.grade import Grade, apply_grade, fit_grade
 from understudy.composite.matte import OcclusionHook, face_polygon, outer_matte, seen_mask
 from understudy.composite.options import CompositeOptions
 from understudy.composite.polygon import rasterise
+from understudy.composite.skin_detail import carry_skin_detail, skin_weights
 from understudy.faces.warp import invert, transform_points, warp
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ def composite_patch(
     face = smooth_mask(face, options.sigma) * np.float32(1.0 - options.plate_detail)
     detail *= face[..., None]
     change -= detail
+    if options.skin_detail > 0:
+        meshes = [transform_points(to_box, transform_points(to_crop, np.asarray(landmarks)[:, :2]))]
+        if generated_landmarks is not None:
+            meshes.append(transform_points(to_box, np.asarray(generated_landmarks)[:, :2]))
+        change += _skin_detail(plate, change, face, meshes, options, side / abs(np.linalg.det(to_crop[:, :2])) ** 0.5)
     to_box_of_matte = to_box.copy()
     to_box_of_matte[:, :2] *= side / matte.shape[0]
     covered = np.clip(warp(matte, to_box_of_matte, size, border=cv2.BORDER_CONSTANT), 0, 1)
@@ -167,6 +173,23 @@ def composite_patch(
         matte=covered,
         raw=warp(source, to_box, size, cubic=True, border=cv2.BORDER_CONSTANT) if raw else None,
     )
+
+
+def _skin_detail(
+    plate: np.ndarray,
+    change: np.ndarray,
+    face: np.ndarray,
+    meshes: list[np.ndarray],
+    options: CompositeOptions,
+    crop_side: float,
+) -> np.ndarray:
+    """See :mod:`understudy.composite.skin_detail`; ``crop_side`` in plate pixels."""
+    sigma = options.detail_size * crop_side
+    weights = skin_weights(meshes, plate.shape[:2], margin=2 * sigma, softness=sigma)
+    weights *= face
+    weights *= np.float32(options.skin_detail)
+    plate = np.clip(plate, 0.0, 1.0)
+    return carry_skin_detail(plate + change, plate, weights, sigma=sigma, limit=options.detail_limit)
 
 
 def fit_face_grade(

@@ -37,12 +37,21 @@ class CompositeOptions:
     """How far beyond the outline the blend may flow, in shares of the crop's side, 0 to 0.3."""
     plate_detail: float = 0.0
     """How much of the plate's detail finer than the generated face stays (grain, but also lashes), 0 to 1."""
+    skin_detail: float = 1.0
+    """How much of the finest detail on skin, not at eyes, brows and lips, is the plate's (pores, grain), 0 to 1."""
+    detail_size: float = 0.008
+    """What counts as finest: standard deviation, in shares of the crop's side, 0.001 to 0.05; one pixel of 128 is 0.008."""
+    detail_limit: float = 0.04
+    """How strong skin detail may be, in view units, 0.001 to 1; stronger edges are features and would ghost."""
 
     def __post_init__(self) -> None:
         _within("sigma", self.sigma, 0, 16)
         _within("levels_from_target", self.levels_from_target, 0, 16)
         _within("reach", self.reach, 0, 0.3)
         _within("plate_detail", self.plate_detail, 0, 1)
+        _within("skin_detail", self.skin_detail, 0, 1)
+        _within("detail_size", self.detail_size, 0.001, 0.05)
+        _within("detail_limit", self.detail_limit, 0.001, 1)
         for side, value in zip(("left", "top", "right", "bottom"), self.erode, strict=True):
             _within(f"erode {side}", value, -0.2, 0.3)
         low, high = self.contrast_limits
