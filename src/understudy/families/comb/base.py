@@ -30,6 +30,7 @@ from understudy.families.comb.network import (
     CombSettings,
     activate,
     level_size,
+    trimmed,
 )
 from understudy.family import Phase
 
@@ -230,9 +231,13 @@ class Base:
         settings = {**network["settings"], "widths": tuple(network["settings"]["widths"])}
         self.settings = CombSettings(**settings)
 
-    def new_comb(self, identities: Sequence[str]) -> CombNetwork:
-        """A comb with the base's encoder and shared levels, and branches in the middle of all people."""
-        comb = CombNetwork(self.settings, identities)
+    def new_comb(self, identities: Sequence[str], settings: CombSettings | None = None) -> CombNetwork:
+        """A comb at the base's level with its encoder and shared levels, and branches in the middle of all people.
+
+        Args:
+            settings: of a network that goes on above the base (:meth:`reaches`); None is the base's own shape.
+        """
+        comb = CombNetwork(settings or self.settings, identities, self.settings.top_level)
         comb.finish_level()
         comb.encoder.load_state_dict(self.encoder)
         comb.shared.load_state_dict(self.shared)
@@ -240,9 +245,17 @@ class Base:
             self.set_branch(comb, identity, torch.full((len(self.people),), 1 / len(self.people)))
         return comb
 
+    def reaches(self, settings: CombSettings) -> bool:
+        """Whether a network of these settings is the base's, perhaps with finer decoder levels on top."""
+        top = self.settings.top_level
+        higher = settings.top_level > top and settings.input_level == top
+        return (higher or settings.top_level == top) and trimmed(settings, top) == self.settings
+
     def set_branch(self, comb: CombNetwork, identity: str, mixture: Tensor) -> None:
-        """Start ``identity``'s branch from a mixture of the base's people."""
-        comb.branch(identity).load_state_dict(materialise(self.common, self.modulations, mixture, comb.level))
+        """Start ``identity``'s branch from a mixture of the base's people; finer levels stay as they are."""
+        branch = comb.branch(identity)
+        state = materialise(self.common, self.modulations, mixture, comb.level)
+        branch.load_state_dict(branch.state_dict() | state)
 
     @torch.no_grad()
     def fit_branch(self, comb: CombNetwork, identity: str, pictures: Tensor, weights: Tensor) -> list[str]:

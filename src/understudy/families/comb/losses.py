@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from understudy.blocks.structural_similarity import SCALE_WEIGHTS, WINDOW, masked_ms_ssim, weighted_l1
+from understudy.families.comb import modulated
+from understudy.families.comb.guide import Guide, crossed
 from understudy.families.comb.network import CombNetwork, level_size, trimmed
 from understudy.family import Phase
 
@@ -33,6 +35,9 @@ class LossSettings:
     scale_weights: tuple[float, ...] = SCALE_WEIGHTS
     """Exponents of MS-SSIM's scales, the finest first. Those of Wang et al. were fitted to people's tolerance of damaged
     pictures and hardly count the finest scale: a blur is cheap."""
+    keep: float = 0.0
+    """Of the distance, in light and colours, from what the start makes of other people's pictures
+    (:mod:`understudy.families.comb.guide`); 0 also where training starts from nothing."""
 
 
 def reconstruction_loss(
@@ -54,36 +59,65 @@ def reconstruction_loss(
 class CombTrainable:
     """A comb network as the training loop sees it (see ``understudy.family.Trainable``)."""
 
-    def __init__(self, network: CombNetwork, losses: LossSettings) -> None:
+    def __init__(self, network: CombNetwork, losses: LossSettings, guide: Guide | None = None) -> None:
+        """
+        Args:
+            guide: what the start knows; needed for ``losses.keep``.
+        """
         self.network: nn.Module = network
         self.comb = network
         self.losses = losses
+        self.guide = guide
+        self.steps = 0
 
     def phases(self) -> Sequence[Phase]:
         return (Phase(name="reconstruct"),)
 
     def parameter_groups(self, phase: str) -> Mapping[str, Sequence[nn.Parameter]]:
-        return {
+        groups: dict[str, Sequence[nn.Parameter]] = {
             "encoder": list(self.comb.encoder.parameters()),
             "shared": list(self.comb.shared.parameters()),
-            "branches": list(self.comb.branches.parameters()),
         }
+        if modulated.is_modulated(self.comb):
+            return groups | modulated.parameter_groups(self.comb)
+        return groups | {"branches": list(self.comb.branches.parameters())}
 
     def set_resolution(self, resolution: int) -> bool:
         level = (resolution // 4).bit_length() - 1
-        changed = level != self.comb.level or len(self.comb.rgb_levels()) > 2
+        changed = level != self.comb.level or len(self.comb.rgb_levels()) > len(self.comb.picture_levels()) + 1
         if changed:
             self.comb.grow_to(level)
         return changed
 
     def loss(self, phase: str, batch: Sequence[Portion], fade: float) -> tuple[Tensor, Mapping[str, Tensor]]:
-        outputs = self.network([p.inputs for p in batch], [p.identity for p in batch], fade)
-        return reconstruction_loss(
+        comb = self.comb
+        latents = comb.encode(torch.cat([p.inputs for p in batch]), fade).split([len(p.inputs) for p in batch])
+        outputs = [comb.decode(latent, p.identity, fade) for latent, p in zip(latents, batch, strict=True)]
+        total, parts = reconstruction_loss(
             torch.cat(outputs),
             torch.cat([p.targets for p in batch]),
             torch.cat([p.weights for p in batch]),
             self.losses,
         )
+        if self.guide is not None and self.losses.keep > 0 and len(batch) > 1:
+            parts["keep"] = self._kept(batch, latents, fade)
+            total = total + self.losses.keep * parts["keep"]
+        return total, {name: part.detach() for name, part in parts.items()}
+
+    def _kept(self, batch: Sequence[Portion], latents: Sequence[Tensor], fade: float) -> Tensor:
+        """How far everybody's branch, shown somebody else, is from what the start knows of that light."""
+        assert self.guide is not None
+        self.guide.to(latents[0].device)
+        differences = []
+        for at, other in crossed([p.identity for p in batch], self.steps):
+            identity, shown = batch[at].identity, batch[other]
+            # A quarter of the pictures: light is one thing a picture, detail is thousands.
+            few = max(1, len(shown.inputs) // 4)
+            made = self.comb.decode(latents[other][:few], identity, fade)
+            with torch.autocast(made.device.type, enabled=False):
+                differences.append(self.guide.loss(made, shown.inputs[:few], shown.weights[:few], identity))
+        self.steps += 1
+        return torch.stack(differences).mean()
 
     @torch.no_grad()
     def preview(self, batch: Sequence[Portion], fade: float) -> np.ndarray:
@@ -106,7 +140,7 @@ class CombTrainable:
         settings = trimmed(comb.settings, comb.level)
         # Levels that have not begun to train are no part of the result.
         kept = CombNetwork(settings, comb.identities).state_dict().keys()
-        tensors = {name: tensor for name, tensor in comb.state_dict().items() if name in kept}
+        tensors = {name: tensor for name, tensor in modulated.plain_state(comb).items() if name in kept}
         card = {
             "settings": asdict(settings),
             "identities": list(comb.identities),

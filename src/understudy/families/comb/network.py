@@ -48,12 +48,22 @@ class CombSettings:
     """How encoder levels halve. The paper names no operator."""
     up: Literal["bilinear", "nearest"] = "bilinear"
     """How decoder levels double (align_corners=False). The paper names no operator."""
+    input_level: int | None = None
+    """Finest level of the encoder; pictures above are averaged down to it. None: the decoders' own, as in the paper. What a
+    performance is shows in few pixels, and a person's detail needs many."""
+    residual: bool = False
+    """Decoder levels above ``input_level`` add their to-RGB, at first nothing, to that of the level below, so that a
+    new level starts from a finished picture instead of fading in (Karras et al. 2020's skips)."""
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or self.latent < 1 or self.depth < 1:
             raise OptionError(
                 f"comb: widths {self.widths}, latent {self.latent} and depth {self.depth} must all be positive."
             )
+        if self.input_level is not None and not 0 <= self.input_level <= self.top_level:
+            raise OptionError(f"comb: input_level {self.input_level} is outside 0..{self.top_level}.")
+        if self.residual and self.input_level is None:
+            raise OptionError("comb: residual needs an input_level, above which levels add to the one below.")
         if not -1 <= self.split_level <= self.top_level:
             raise OptionError(
                 f"comb: split_level {self.split_level} is outside -1..{self.top_level} for this resolution."
@@ -71,7 +81,14 @@ class CombSettings:
 
 def trimmed(settings: CombSettings, level: int) -> CombSettings:
     """The settings of the network that ends at ``level``."""
-    return replace(settings, widths=settings.widths[: level + 1], split_level=min(settings.split_level, level))
+    shortened = settings.input_level is not None and settings.input_level < level
+    return replace(
+        settings,
+        widths=settings.widths[: level + 1],
+        split_level=min(settings.split_level, level),
+        input_level=settings.input_level if shortened else None,
+        residual=settings.residual and shortened,
+    )
 
 
 def level_size(level: int) -> int:
@@ -110,6 +127,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.settings = settings
         widths, depth = settings.widths, settings.depth
+        if settings.input_level is not None:
+            widths = widths[: settings.input_level + 1]
         self.from_rgb = nn.ModuleDict()
         self.levels = nn.ModuleList([Convolutions([widths[0], widths[0]])])
         for level in range(1, len(widths)):
@@ -211,14 +230,17 @@ class CombNetwork(nn.Module):
         self.identities.remove(identity)
 
     def rgb_levels(self) -> list[int]:
-        return sorted(int(level) for level in self.encoder.from_rgb)
+        """Levels that have to-RGB layers now."""
+        branches = [self.branch(name) for name in self.identities]
+        return sorted({int(level) for branch in branches for level in branch.to_rgb} or {self.level})
 
     def _from_rgb(self, level: int) -> nn.Conv2d:
         return convolution(3, self.settings.widths[level], kernel=1, padding=0)
 
     def _to_rgb(self, level: int) -> nn.Conv2d:
         layer = nn.Conv2d(self.settings.widths[level], 3, 1)
-        nn.init.normal_(layer.weight, std=0.5 / math.sqrt(self.settings.widths[level]))
+        adds = self.settings.residual and level > self.input_level(level)
+        nn.init.normal_(layer.weight, std=0.0 if adds else 0.5 / math.sqrt(self.settings.widths[level]))
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         return layer
 
@@ -226,26 +248,42 @@ class CombNetwork(nn.Module):
         """Make ``level`` the finest. Its RGB layers are made; only those of the level below stay, for the fade."""
         if not 0 <= level <= self.settings.top_level:
             raise OptionError(f"comb: level {level} is outside 0..{self.settings.top_level}.")
-        keep = {str(level)} | ({str(level - 1)} if str(level - 1) in self.encoder.from_rgb else set())
-        sites = [(self.encoder.from_rgb, self._from_rgb)]
-        sites += [(self.branch(name).to_rgb, self._to_rgb) for name in self.identities]
+        sites = [(self.encoder.from_rgb, self._from_rgb, {self.input_level(level)})]
+        sites += [(self.branch(name).to_rgb, self._to_rgb, self.picture_levels(level)) for name in self.identities]
         # Levels that are still shared have one to-RGB per identity too: even at 4x4 every identity has its own colours.
-        for layers, make in sites:
-            for name in [n for n in layers if n not in keep]:
+        for layers, make, needed in sites:
+            for name in [n for n in layers if int(n) not in needed | {max(needed) - 1}]:
                 del layers[name]
-            if str(level) not in layers:
-                layers[str(level)] = make(level)
+            for missing in sorted(needed - {int(n) for n in layers}):
+                layers[str(missing)] = make(missing)
         self.level = level
+
+    def picture_levels(self, level: int | None = None) -> set[int]:
+        """Levels whose to-RGB make the picture where the finest is ``level``, by default the present one."""
+        level = self.level if level is None else level
+        return set(range(self.input_level(level), level + 1)) if self.settings.residual else {level}
+
+    def input_level(self, level: int | None = None) -> int:
+        """The encoder's finest level where the decoders' is ``level``, by default the present one."""
+        level = self.level if level is None else level
+        limit = self.settings.input_level
+        return level if limit is None else min(level, limit)
 
     def finish_level(self) -> None:
         """Throw away the RGB layers of the level below."""
-        for layers in [self.encoder.from_rgb, *(self.branch(name).to_rgb for name in self.identities)]:
-            for name in [n for n in layers if n != str(self.level)]:
+        sites = [(self.encoder.from_rgb, {self.input_level()})]
+        sites += [(self.branch(name).to_rgb, self.picture_levels()) for name in self.identities]
+        for layers, needed in sites:
+            for name in [n for n in layers if int(n) not in needed]:
                 del layers[name]
 
     def encode(self, pictures: Tensor, fade: float = 1.0) -> Tensor:
         """(B, 3, s, s) -> (B, latent, 1, 1), s the present level's size."""
-        return self.encoder(pictures, self.level, fade)
+        level = self.input_level()
+        if level < self.level:
+            # The encoder's levels are all at work already: nothing of it fades.
+            return self.encoder(functional.avg_pool2d(pictures, 1 << (self.level - level)), level)
+        return self.encoder(pictures, level, fade)
 
     def double(self, x: Tensor) -> Tensor:
         if self.settings.up == "nearest":
@@ -257,6 +295,8 @@ class CombNetwork(nn.Module):
         branch = self.branch(identity)
         x = activate(self.shared.from_latent(latents))
         before = x
+        adding = self.picture_levels() - {self.level}
+        coarser: Tensor | None = None
         for level in range(self.level + 1):
             if level > 0:
                 before = x
@@ -267,12 +307,17 @@ class CombNetwork(nn.Module):
                 else branch.levels[level - branch.first_level]
             )
             x = convolutions(x)
-        picture = torch.sigmoid(branch.to_rgb[str(self.level)](x))
-        if fade < 1.0 and self.level > 0:
+            if level in adding:
+                coarser = self._added(branch.to_rgb[str(level)](x), coarser)
+        picture = torch.sigmoid(self._added(branch.to_rgb[str(self.level)](x), coarser))
+        if fade < 1.0 and self.level > 0 and not adding:
             old = torch.sigmoid(branch.to_rgb[str(self.level - 1)](before))
             old = functional.interpolate(old, scale_factor=2, mode="bilinear", align_corners=False)
             picture = torch.lerp(old, picture, fade)
         return picture
+
+    def _added(self, finer: Tensor, coarser: Tensor | None) -> Tensor:
+        return finer if coarser is None else finer + self.double(coarser)
 
     def forward(self, pictures: Sequence[Tensor], identities: Sequence[str], fade: float = 1.0) -> list[Tensor]:
         """Each (B, 3, s, s) of ``pictures`` as the identity beside it; one pass of the encoder serves all."""

@@ -14,10 +14,14 @@ from understudy.checkpoint import load_checkpoint
 from understudy.dataset.batches import Pictures, to_tensors
 from understudy.errors import CheckpointError
 from understudy.families.comb.base import Base, BaseNetwork, BaseTrainable
+from understudy.families.comb.guide import Guide
 from understudy.families.comb.losses import CombTrainable, LossSettings
-from understudy.families.comb.network import CombNetwork, CombSettings
+from understudy.families.comb.modulated import modulate
+from understudy.families.comb.network import CombNetwork, CombSettings, level_size
 from understudy.family import Recipe, Trainable
 
+GUIDED = 32
+"""Pictures of an identity that tell how it differs from the person that its branch begins as."""
 PACKAGED_BASE = Path(__file__).with_name("base_128.safetensors")
 
 
@@ -44,17 +48,24 @@ def start(recipe: Recipe, identities: Sequence[str], pictures: Mapping[str, Pict
     tensors, card = load_checkpoint(path, family="comb")
     if card.network.get("base"):
         base = Base(tensors, card.network)
-        if base.settings != settings:
+        if not base.reaches(settings):
             raise CheckpointError(
                 f"{path} has widths {base.settings.widths} and latent {base.settings.latent}, and the preset {recipe.preset} "
                 f"wants {settings.widths} and {settings.latent}; use the preview preset, or leave --from out."
             )
-        comb = base.new_comb(identities)
+        comb = base.new_comb(identities, settings)
         for identity in identities:
             if identity in pictures:
-                base.fit_branch(comb, identity, *few(pictures[identity], settings.resolution))
-        return CombTrainable(comb, losses)
-    return CombTrainable(from_run(tensors, card.network, settings, identities, path), losses)
+                base.fit_branch(comb, identity, *few(pictures[identity], level_size(comb.level)))
+    else:
+        comb = from_run(tensors, card.network, settings, identities, path)
+    guide = None
+    if losses.keep > 0:
+        own = {name: few(pictures[name], level_size(comb.level), GUIDED) for name in identities if name in pictures}
+        guide = Guide(comb, own)
+    if recipe.rates.get("modulations", 0.0) > 0:
+        modulate(comb)
+    return CombTrainable(comb, losses, guide)
 
 
 def few(pictures: Pictures, size: int, count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:

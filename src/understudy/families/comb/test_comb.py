@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -273,5 +275,123 @@ def test_presets_agree_with_themselves(preset: str) -> None:
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="preview, preview-scratch"):
+    with pytest.raises(OptionError, match="preview, preview-256"):
         families.get("comb").recipe("tiny")
+
+
+def test_modulation_changes_nothing_at_first_and_folds_into_plain_weights() -> None:
+    from understudy.families.comb import modulated
+
+    comb = CombNetwork(TINY, ["anna", "ben"])
+    comb.finish_level()
+    picture = torch.rand(1, 3, comb.settings.resolution, comb.settings.resolution)
+    before = comb([picture], ["anna"])[0]
+    names = set(comb.state_dict())
+    modulated.modulate(comb)
+    assert torch.equal(comb([picture], ["anna"])[0], before)
+    with torch.no_grad():
+        for parameter in modulated.parameter_groups(comb)["modulations"]:
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    moved = comb([picture], ["anna"])[0]
+    assert not torch.allclose(moved, before)
+    plain = CombNetwork(TINY, ["anna", "ben"])
+    plain.finish_level()
+    state = modulated.plain_state(comb)
+    assert set(state) == names
+    plain.load_state_dict(state)
+    assert torch.allclose(plain([picture], ["anna"])[0], moved, atol=1e-5)
+
+
+RESIDUAL = dataclasses.replace(TINY, input_level=TINY.top_level - 1, residual=True, split_level=0)
+
+
+def test_a_residual_level_starts_from_the_finished_picture_below() -> None:
+    comb = CombNetwork(RESIDUAL, ["anna"], RESIDUAL.top_level - 1)
+    comb.finish_level()
+    size = comb.settings.resolution
+    fine = torch.rand(1, 3, size, size)
+    coarse = functional.avg_pool2d(fine, 2)
+    latent = comb.encode(coarse)
+    logits = torch.logit(comb.decode(latent, "anna"))
+    comb.grow_to(RESIDUAL.top_level)
+    # The encoder sees the picture at its own level, and the new to-RGB adds nothing yet.
+    assert torch.allclose(comb.encode(fine), latent, atol=1e-6)
+    assert torch.allclose(comb.decode(latent, "anna"), torch.sigmoid(comb.double(logits)), atol=1e-5)
+    comb.finish_level()
+    assert comb.rgb_levels() == [RESIDUAL.top_level - 1, RESIDUAL.top_level]
+    again = CombNetwork(RESIDUAL, ["anna"])
+    again.finish_level()
+    again.load_state_dict(comb.state_dict())
+
+
+def test_residual_needs_an_input_level() -> None:
+    with pytest.raises(OptionError, match="residual needs an input_level"):
+        dataclasses.replace(TINY, residual=True)
+    with pytest.raises(OptionError, match="input_level 9"):
+        dataclasses.replace(TINY, input_level=9)
+
+
+def test_guide_asks_for_the_start_s_light_and_the_identity_s_own_colours() -> None:
+    from understudy.families.comb.guide import FLOOR, Guide, shrink
+
+    comb = CombNetwork(TINY, ["anna", "ben"])
+    comb.finish_level()
+    size = comb.settings.resolution
+    own, weights = torch.rand(4, 3, size, size), torch.ones(4, 1, size, size)
+    answers = shrink(comb(pictures := [own], ["anna"])[0], 4)
+    guide = Guide(comb, {"anna": (own, weights)}, size=4)
+    # By hand: the mean over the pictures of the log ratio.
+    offset = ((shrink(own, 4) + FLOOR).log() - (answers + FLOOR).log()).mean(0)
+    assert torch.allclose(guide.offsets["anna"], offset, atol=1e-5)
+    other = torch.rand(2, 3, size, size)
+    begun = shrink(comb([other], ["anna"])[0], 4)
+    goal = (begun + FLOOR) * offset.exp() - FLOOR
+    assert torch.allclose(guide.goal(other, "anna"), goal, atol=1e-5)
+    assert torch.allclose(guide.goal(other, "ben"), shrink(comb([other], ["ben"])[0], 4), atol=1e-5)
+    # The start's copy stays when the network moves on.
+    with torch.no_grad():
+        for parameter in comb.parameters():
+            parameter += 1.0
+    assert torch.allclose(guide.goal(other, "anna"), goal, atol=1e-5)
+    perfect = functional.interpolate(guide.goal(other, "anna"), size=size, mode="nearest")
+    assert guide.loss(perfect, other, weights[:2], "anna") < 1e-5
+    assert guide.loss(perfect + 0.1, other, weights[:2], "anna") == pytest.approx(0.1, abs=1e-4)
+    assert len(pictures) == 1
+
+
+def test_everybody_s_branch_sees_everybody_else_in_turn() -> None:
+    from understudy.families.comb.guide import crossed
+
+    names = ["anna", "ben", "cleo"]
+    seen = {pair for step in range(2) for pair in crossed(names, step)}
+    assert seen == {(a, b) for a in range(3) for b in range(3) if a != b}
+    assert crossed(["anna"], 0) == []
+
+
+def test_guided_training_keeps_other_people_s_light() -> None:
+    """A branch that only ever sees its own dark footage answers a bright stranger darkly, unless it is guided."""
+    from understudy.families.comb.guide import Guide
+
+    answers = {}
+    for keep in (0.0, 20.0):
+        torch.manual_seed(0)
+        comb = CombNetwork(TINY, ["anna", "ben"])
+        comb.finish_level()
+        size = comb.settings.resolution
+        dark, bright = torch.rand(4, 3, size, size) * 0.2, 0.8 + torch.rand(4, 3, size, size) * 0.2
+        ones = torch.ones(4, 1, size, size)
+        guide = Guide(comb, {}, size=2)
+        before = guide.goal(bright, "anna")
+        subject = CombTrainable(comb, LossSettings(ssim=0, keep=keep), guide)
+        batch = [
+            Portion(identity=name, inputs=x, targets=x, weights=ones) for name, x in (("anna", dark), ("ben", bright))
+        ]
+        optimiser = torch.optim.Adam(comb.parameters(), lr=2e-3)
+        for _ in range(60):
+            optimiser.zero_grad()
+            subject.loss("reconstruct", batch, 1.0)[0].backward()
+            optimiser.step()
+        with torch.no_grad():
+            now = functional.adaptive_avg_pool2d(comb([bright], ["anna"])[0], 2)
+        answers[keep] = float((now - before).abs().mean())
+    assert answers[20.0] < 0.5 * answers[0.0]
