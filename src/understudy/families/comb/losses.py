@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from understudy.blocks.structural_similarity import SCALE_WEIGHTS, WINDOW, masked_ms_ssim, weighted_l1
+from understudy.blocks.structural_similarity import (
+    SCALE_WEIGHTS,
+    SMALLEST,
+    WINDOW,
+    crispness,
+    masked_ms_ssim,
+    weighted_l1,
+)
 from understudy.families.comb import modulated
 from understudy.families.comb.guide import Guide, crossed
 from understudy.families.comb.network import CombNetwork, level_size, trimmed
@@ -35,6 +42,8 @@ class LossSettings:
     scale_weights: tuple[float, ...] = SCALE_WEIGHTS
     """Exponents of MS-SSIM's scales, the finest first. Those of Wang et al. were fitted to people's tolerance of damaged
     pictures and hardly count the finest scale: a blur is cheap."""
+    crisp: float = 0.0
+    """Of 1 - crispness: as much finest detail as the answer has, wherever exactly it lies."""
     keep: float = 0.0
     """Of the distance, in light and colours, from what the start makes of other people's pictures
     (:mod:`understudy.families.comb.guide`); 0 also where training starts from nothing."""
@@ -53,6 +62,10 @@ def reconstruction_loss(
             ssim = masked_ms_ssim(outputs, targets, weights, settings.scale_weights)
             total = total + settings.ssim * (1 - ssim)
             parts["ms_ssim"] = ssim.detach()
+        if settings.crisp > 0 and targets.shape[-1] >= SMALLEST:
+            crisp = crispness(outputs, targets, weights)
+            total = total + settings.crisp * (1 - crisp)
+            parts["crisp"] = crisp.detach()
         return total, parts
 
 

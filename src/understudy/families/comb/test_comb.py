@@ -395,3 +395,17 @@ def test_guided_training_keeps_other_people_s_light() -> None:
             now = functional.adaptive_avg_pool2d(comb([bright], ["anna"])[0], 2)
         answers[keep] = float((now - before).abs().mean())
     assert answers[20.0] < 0.5 * answers[0.0]
+
+
+def test_crispness_wants_as_much_detail_not_the_same() -> None:
+    from understudy.blocks.structural_similarity import crispness
+
+    generator = torch.Generator().manual_seed(0)
+    make = lambda: 0.5 + 0.1 * torch.randn(1, 1, 64, 64, generator=generator).expand(-1, 3, -1, -1)  # noqa: E731
+    a, other, ones = make(), make(), torch.ones(1, 1, 64, 64)
+    assert crispness(a, a, ones) == pytest.approx(1.0, abs=1e-5)
+    # Other noise of the same strength is nearly as good; half of it is 2·1·0.5 / (1 + 0.25) = 0.8 everywhere.
+    assert crispness(a, other, ones) > 0.9
+    assert crispness(a, 0.5 + (a - 0.5) / 2, ones) == pytest.approx(0.8, abs=2e-3)
+    assert crispness(a, functional.avg_pool2d(a, 5, 1, 2), ones) < 0.5
+    assert crispness(a, a.flip(3), torch.zeros_like(ones)) == 0
