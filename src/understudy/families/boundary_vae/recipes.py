@@ -74,7 +74,7 @@ def preview() -> Recipe:
             "answers": "person",
             "apart": 0.4,
         },
-        stages=(Stage(resolution=128, pictures=150_000, batch=16, fade=0.0),),
+        stages=(Stage(resolution=128, pictures=100_000, batch=16, fade=0.0),),
         optimiser="muon",
         learning_rate=1e-3,
         betas=(0.5, 0.99),
