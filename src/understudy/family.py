@@ -164,6 +164,51 @@ class Parser(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Textures:
+    """What the regions of faces look like, whatever their shape."""
+
+    values: np.ndarray
+    """(B, 12, L) float32, a row a region in the order of ``Region``; only the family that read them knows what they say."""
+    shown: np.ndarray
+    """(B, 12) bool: the face shows the region."""
+
+
+class RegionEditor(Protocol):
+    """A checkpoint, ready to take faces apart by region and to put them together again."""
+
+    size: int
+    """Side of its crops, pixels."""
+    map_size: int
+    """Side of the region maps that it makes full use of."""
+    oval_share: float
+    """Height of the face, chin to forehead, as share of the side of the crop that it wants (``canonical_transform``)."""
+
+    def read(self, crops: np.ndarray, regions: np.ndarray) -> Textures:
+        """(B, size, size, 3) float32 RGB in [0, 1] and (B, h, h) uint8 region maps -> their textures."""
+        ...
+
+    def make(self, values: np.ndarray, regions: np.ndarray) -> np.ndarray:
+        """(B, 12, L) textures and (B, h, h) region maps -> (B, size, size, 3) float32 RGB in [0, 1]."""
+        ...
+
+    def terms(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        """What :meth:`optimise` goes by, with weights, and what it cannot go by here for want of networks."""
+        ...
+
+    def optimise(
+        self,
+        crop: np.ndarray,
+        regions: np.ndarray,
+        values: np.ndarray,
+        *,
+        steps: int = 200,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[np.ndarray, list[float]]:
+        """Textures (12, L) fitted to one picture, from where ``values`` begin, and how far off each step was."""
+        ...
+
+
 class Performer(Protocol):
     """A checkpoint, ready to perform."""
 
@@ -241,6 +286,8 @@ class Family:
     parser: Callable[..., Parser] | None = None
     """``parser(checkpoint, device=...)``: a checkpoint, or with None the packaged one, ready to tell regions apart; None where
     the family has none."""
+    editor: Callable[..., RegionEditor] = _not_done
+    """``editor(checkpoint, device=...)``: a checkpoint ready to edit by region."""
     importer: Callable[[Path, Path], Any] | None = None
     """``importer(file, checkpoint)``: write the authors' published weights as a checkpoint and return its card; None where
     none are published."""

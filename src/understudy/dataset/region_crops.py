@@ -124,11 +124,8 @@ class RegionCrops:
                     f"{picture.shape[1]} x {picture.shape[0]}; they must be the same."
                 )
             return picture, regions
-        for pixels in (picture, regions):
-            if pixels.shape[0] != pixels.shape[1]:
-                raise DatasetError(
-                    f"{entry.picture} or its regions are not square, and it has no landmarks to cut it by."
-                )
+        if len(set(picture.shape[:2])) > 1 or len(set(regions.shape)) > 1:
+            raise DatasetError(f"{entry.picture} or its regions are not square, and it has no landmarks to cut it by.")
         if len(picture) != size:
             shrinks = size < len(picture)
             picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.families.regional_inversion import recipes
 from understudy.families.regional_inversion.parsing_recipes import PARSING_PRESETS, parsing_batches, parsing_recipe
-from understudy.family import Family
+from understudy.family import Family, Task
 
 PARSING = "parsing"
+_PACKAGED = Path(__file__).with_name("inversion_128.safetensors")
 
 if TYPE_CHECKING:
     from understudy.checkpoint import ModelCard
-    from understudy.family import Parser, Recipe, Trainable
+    from understudy.family import Parser, Recipe, RegionEditor, Trainable
 
 
 def recipe(preset: str = "preview", *, stage: str = PARSING) -> Recipe:
@@ -49,6 +50,13 @@ def parser(checkpoint: Path | str | None = None, *, device: str = "auto") -> Par
     return region_parser(checkpoint, device=device)
 
 
+def editor(checkpoint: Path | str, *, device: str = "auto") -> RegionEditor:
+    """A trained inversion, ready to edit and to swap."""
+    from understudy.families.regional_inversion.perform import RegionalPerformer
+
+    return RegionalPerformer(checkpoint, device=device)
+
+
 def importer(file: Path, checkpoint: Path) -> ModelCard:
     """StyleGAN2's or E4S's published weights as a checkpoint."""
     from understudy.families.regional_inversion.official import convert_official
@@ -64,13 +72,15 @@ FAMILY = Family(
     name="regional_inversion",
     title="Fine-Grained Face Swapping via Regional GAN Inversion",
     paper="Liu and others; CVPR 2023",
-    tasks=frozenset(),
+    tasks=frozenset({Task.EDIT}),
     presets=tuple(dict.fromkeys((*PARSING_PRESETS, *recipes.PRESETS))),
     recipe=recipe,
     trainable=trainable,
     batches=batches,
     parser=parser,
+    editor=editor,
     importer=importer,
+    default_weights=_PACKAGED if _PACKAGED.is_file() else None,
     labelled=True,
     parts=(PARSING, recipes.GENERATOR, recipes.INVERSION),
 )

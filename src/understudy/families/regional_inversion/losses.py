@@ -133,7 +133,7 @@ def _discriminated(
             wanted = discriminator.features(truth)
         differences = []
         for ours, theirs in zip(answers[:-1], wanted[:-1], strict=True):  # at 4² there is little left to compare
-            here = functional.adaptive_avg_pool2d(counts, ours.shape[2:])
+            here = functional.adaptive_avg_pool2d(counts, ours.shape[-1])
             size = theirs.float().abs().mean().clamp_min(1e-6)
             differences.append(((ours.float() - theirs.float()).abs() * here).mean() / size)
         parts["features"] = torch.stack(differences).mean()

@@ -89,7 +89,9 @@ def settings_of(network: Mapping[str, Any]) -> RegionalSettings:
     Raises:
         OptionError: a setting is out of its range.
     """
-    known = {name: value for name, value in network.items() if name in RegionalSettings.__dataclass_fields__}
-    return RegionalSettings(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-    )
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in network.items()
+        if name in RegionalSettings.__dataclass_fields__
+    }
+    return RegionalSettings(**known)

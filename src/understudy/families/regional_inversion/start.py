@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from understudy.checkpoint import load_checkpoint
 from understudy.errors import CheckpointError, OptionError
+from understudy.families.regional_inversion.discriminator import Discriminator
 from understudy.families.regional_inversion.generator_training import GanNetwork, GeneratorLosses, GeneratorTrainable
 from understudy.families.regional_inversion.inversion_training import InversionNetwork, InversionTrainable
 from understudy.families.regional_inversion.judges import find_judges
@@ -127,6 +128,23 @@ def load_inversion(path: Path | str) -> RegionalInversion:
     kept = {name: value.float() for name, value in tensors.items() if not name.startswith("D.")}
     _fill(network, kept, "", path)
     return network
+
+
+def has_discriminator(path: Path | str) -> bool:
+    """Whether a checkpoint holds the discriminator that an inversion was trained with."""
+    return any(name.startswith("D.") for name in _loaded(str(path))[0])
+
+
+def load_discriminator(path: Path | str) -> Discriminator:
+    """The discriminator that an inversion was trained with.
+
+    Raises:
+        CheckpointError: the checkpoint holds none, or another one than its card describes.
+    """
+    tensors, card = _loaded(str(path))
+    discriminator = Discriminator(settings_of(card["settings"]))
+    _fill(discriminator, {name: value.float() for name, value in tensors.items()}, "D.", path)
+    return discriminator
 
 
 def batches(

@@ -1,0 +1,216 @@
+"""Shape and texture of two faces put together, region by region (paper 001, section 3.1; no torch).
+
+Shape is a region map, texture a row of numbers a region. The paper stitches the target's background and neck, then the driven
+face's inner regions, then the target's hair, glasses, ears and earrings on top; what stays empty is skin. The published code lays
+the target's hair and ears below the inner face instead, and nothing of the face over the target's background. A region that is
+not asked for stays the target's; one asked for in part has a shape between both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from understudy.errors import OptionError
+from understudy.faces.regions import Region
+
+Order = Literal["paper", "code"]
+
+TEXTURES = (
+    *(Region.BROWS, Region.EYES, Region.NOSE, Region.MOUTH),
+    *(Region.LIPS, Region.SKIN, Region.NECK, Region.EARS),
+)
+"""Regions whose texture a swap takes (section 3.1)."""
+SHAPES = (Region.SKIN, Region.NOSE, Region.BROWS, Region.EYES, Region.LIPS, Region.MOUTH)
+"""Regions whose shape a swap takes, in the order in which they are laid on."""
+ABOVE = (Region.HAIR, Region.GLASSES, Region.EARS, Region.EARRINGS)
+"""The target's regions that stay on top of the face."""
+KEPT_IN_PICTURE = (Region.BACKGROUND, Region.EARRINGS, Region.HAIR)
+"""Regions of a swapped face that the target's own pixels stay in (published code)."""
+_EMPTY = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recomposed:
+    """A new region map.
+
+    Attributes:
+        regions: (h, w) uint8.
+        holes: (h, w) bool, where neither face had anything to lay and skin was filled in.
+    """
+
+    regions: np.ndarray
+    holes: np.ndarray
+
+
+def everything(strength: float = 1.0) -> dict[Region, float]:
+    """The strengths of a whole swap."""
+    return dict.fromkeys(TEXTURES, strength)
+
+
+def parse_strengths(words: Sequence[str], *, option: str = "--regions") -> dict[Region, float]:
+    """``("eyes", "lips=0.5")``, each perhaps several with commas between, to strengths by region.
+
+    Raises:
+        OptionError: no such region, or no strength from 0 to 1.
+    """
+    names = {region.name.lower(): region for region in Region if region is not Region.BACKGROUND}
+    found: dict[Region, float] = {}
+    for word in (part.strip() for text in words for part in text.split(",")):
+        if not word:
+            continue
+        name, equals, number = word.partition("=")
+        if name.strip() not in names:
+            raise OptionError(f"{option} {word}: the regions are {', '.join(names)}.")
+        try:
+            strength = float(number) if equals else 1.0
+        except ValueError:
+            strength = -1.0
+        if not 0 <= strength <= 1:
+            raise OptionError(f"{option} {word}: a strength lies between 0 and 1, such as {name.strip()}=0.5.")
+        found[names[name.strip()]] = strength
+    return found
+
+
+def swap_regions(
+    target: np.ndarray, driven: np.ndarray, strengths: Mapping[Region, float], *, order: Order = "paper"
+) -> Recomposed:
+    """M_swap: the target's map with the driven face's shapes in it.
+
+    Args:
+        target, driven: (h, w) uint8 region maps of the same crop.
+        strengths: how much of the driven region's shape, 0 to 1; regions that are not named stay the target's, and so do those
+            whose shape no swap takes.
+        order: what lies over what, see this module.
+    """
+    if target.shape != driven.shape:
+        raise OptionError(
+            f"two region maps to be joined must be of one size; they are {target.shape} and {driven.shape}."
+        )
+    taken = {region: strengths.get(region, 0.0) for region in SHAPES}
+    if not any(taken.values()):
+        return Recomposed(regions=target.copy(), holes=np.zeros(target.shape, bool))
+    canvas = np.full(target.shape, _EMPTY, np.uint8)
+    below = (Region.BACKGROUND, Region.NECK)
+    if order == "code":
+        below = (Region.BACKGROUND, Region.NECK, Region.EARS, Region.EARRINGS, Region.HAIR)
+    for region in below:
+        canvas[target == region] = region
+    free = np.ones(target.shape, bool) if order == "paper" else target != Region.BACKGROUND
+    for region in SHAPES:
+        canvas[between(target == region, driven == region, taken[region]) & free] = region
+    for region in ABOVE if order == "paper" else (Region.GLASSES,):
+        canvas[target == region] = region
+    holes = canvas == _EMPTY
+    canvas[holes] = Region.SKIN
+    return Recomposed(regions=canvas, holes=holes)
+
+
+def between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """The shape at ``share`` of the way between two, (h, w) bool.
+
+    Both are moved onto the middle that lies so far between theirs; there the distances from their edges are mixed, and the shape
+    is where the mixture is inside. Without the move, thin shapes such as brows would not meet. A shape that one of them lacks
+    comes or goes at a half.
+    """
+    if share <= 0 or share >= 1:
+        return first if share <= 0 else second
+    if not first.any() or not second.any():
+        return first if share < 0.5 else second
+    way = _middle(second) - _middle(first)
+    mixed = (1 - share) * _signed(_moved(first, share * way)) + share * _signed(_moved(second, (share - 1) * way))
+    return mixed > 0
+
+
+def _middle(mask: np.ndarray) -> np.ndarray:
+    """The mean x and y of a mask's pixels."""
+    rows, columns = np.nonzero(mask)
+    return np.array([columns.mean(), rows.mean()])
+
+
+def _moved(mask: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """A mask moved by whole pixels, x and y; what leaves the picture is lost."""
+    matrix = np.array([[1, 0, round(way[0])], [0, 1, round(way[1])]], np.float64)
+    return cv2.warpAffine(mask.astype(np.uint8), matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0
+
+
+def _signed(mask: np.ndarray) -> np.ndarray:
+    """Distance from the edge in pixels, positive inside."""
+    if not mask.any():
+        return np.full(mask.shape, -1.0, np.float32)
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return inside - cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def present(regions: np.ndarray) -> np.ndarray:
+    """(12,) bool: which regions a map (h, w) shows."""
+    return np.bincount(regions.ravel(), minlength=len(Region))[: len(Region)] > 0
+
+
+def swap_textures(
+    target: np.ndarray,
+    driven: np.ndarray,
+    strengths: Mapping[Region, float],
+    *,
+    target_has: np.ndarray,
+    driven_has: np.ndarray,
+) -> np.ndarray:
+    """S_swap: the target's textures with the driven face's in the regions that are named.
+
+    A region that the driven face does not show stays the target's (the published code halves its ears instead); one that the
+    target does not show is the driven face's whole.
+
+    Args:
+        target, driven: (12, L).
+        strengths: how much of the driven region's texture, 0 to 1.
+        target_has, driven_has: (12,) bool, from :func:`present`.
+    """
+    mixed = target.copy()
+    for region, strength in strengths.items():
+        if strength > 0 and driven_has[region]:
+            share = np.float32(strength if target_has[region] else 1.0)
+            mixed[region] += share * (driven[region] - target[region])
+    return mixed
+
+
+def foreground(
+    recomposed: Recomposed, *, strengths: Mapping[Region, float] | None = None, radius: float | None = None
+) -> np.ndarray:
+    """Where a swapped face is laid into the picture, (h, w) bool: all but background, hair and earrings, and the filled holes.
+
+    Args:
+        strengths: of a swap of some regions; then these regions alone, and what their new shapes uncover.
+        radius: how far it is dilated, pixels of the map; None for the published code's 5 of 512.
+    """
+    chosen = ~np.isin(recomposed.regions, KEPT_IN_PICTURE)
+    if strengths is not None:
+        named = [region for region, strength in strengths.items() if strength > 0]
+        chosen = np.isin(recomposed.regions, named) & ~np.isin(recomposed.regions, (Region.BACKGROUND,))
+    chosen = chosen | recomposed.holes
+    radius = 5 * chosen.shape[0] / 512 if radius is None else radius
+    return dilated(chosen, radius)
+
+
+def dilated(mask: np.ndarray, radius: float) -> np.ndarray:
+    """(h, w) bool grown by a disc."""
+    if radius < 0.5 or not mask.any():
+        return mask.copy()
+    # By distance: a disc of any size costs the same.
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius
+
+
+def eroded(mask: np.ndarray, radius: float) -> np.ndarray:
+    """(h, w) bool shrunk by a disc; what lies outside the picture counts as inside."""
+    return ~dilated(~mask, radius)
+
+
+def soft_edge(mask: np.ndarray, side: int) -> np.ndarray:
+    """α: (side, side) float32 in [0, 1] of a mask: shrunk by 5 pixels of 1024 and blurred with σ = 2 of 1024 (published code)."""
+    scale = side / 1024
+    large = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+    inner = eroded(large >= 0.5, 5 * scale)
+    return cv2.GaussianBlur(inner.astype(np.float32), (0, 0), max(2.0 * scale, 0.5))
