@@ -93,6 +93,17 @@ def test_outside_the_picture_nothing_is_known():
     assert not crop.regions[~crop.known].any()
 
 
+def test_another_place_is_known_everywhere():
+    picture, regions, points = drawn_face()
+    settings = RegionAugment(light=0.0, camera=0.0)
+    seen = set()
+    for seed in range(30):
+        numbers = np.random.default_rng(seed)
+        crop = augmented(picture, regions, points, size=64, oval_share=0.25, settings=settings, numbers=numbers)
+        seen.add(bool(crop.known.all()))
+    assert seen == {True, False}
+
+
 @pytest.mark.parametrize("disguise", CHANCES, ids=lambda disguise: disguise.__name__)
 def test_disguises_change_pictures_and_tell_the_regions(disguise):
     picture, regions, points = drawn_face()

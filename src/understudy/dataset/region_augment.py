@@ -102,16 +102,19 @@ def augmented(
     crop = cut(picture, regions, landmarks, transform, size)
     if settings.bend > 0 and numbers.random() < 0.6:
         crop = _bent(crop, settings.bend, numbers)
-    picture, regions = crop.picture, crop.regions
+    picture, regions, known = crop.picture, crop.regions, crop.known
     for disguise, chance in CHANCES.items():
         if numbers.random() < chance * settings.disguise:
+            if disguise is disguises.new_place:
+                # What lies beyond the source picture is this place, too: wide crops show little else.
+                known = np.ones_like(known)
             if disguise is disguises.repaint:
                 disguises.repaint(picture, regions, numbers)
             else:
                 disguise(picture, regions, crop.points, numbers)  # type: ignore[call-arg]
     picture = lit(picture, settings.light, numbers)
     picture = photographed(picture, settings.camera, numbers)
-    return RegionCrop(picture=picture, regions=regions, known=crop.known, points=crop.points)
+    return RegionCrop(picture=picture, regions=regions, known=known, points=crop.points)
 
 
 def mistaken(points: np.ndarray, settings: RegionAugment, numbers: np.random.Generator) -> np.ndarray:

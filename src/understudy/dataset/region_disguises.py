@@ -213,9 +213,9 @@ def _lay_hair(
 
 
 def new_place(picture: np.ndarray, regions: np.ndarray, points: np.ndarray, numbers: Numbers) -> None:
-    """Another background, and shoulders of cloth in front of it."""
+    """Another background, and shoulders of cloth in front of it; either may have the hair's own colour."""
     size, unit = len(picture), _height(points)
-    scene = texture(numbers, size)
+    scene = _cloth(picture, regions, numbers)
     if numbers.random() < 0.4:
         cv2.blur(scene, (15, 15), scene)
     if numbers.random() < 0.75:
@@ -226,9 +226,19 @@ def new_place(picture: np.ndarray, regions: np.ndarray, points: np.ndarray, numb
         outline = np.array([chin + unit * (x * across + y * down) for x, y in body])
         shape = np.zeros((size, size), np.uint8)
         cv2.fillPoly(shape, [np.round(outline * 8).astype(np.int32)], 1, cv2.LINE_8, 3)
-        scene[shape > 0] = texture(numbers, size)[shape > 0]
+        scene[shape > 0] = _cloth(picture, regions, numbers)[shape > 0]
     soft = cv2.blur((regions == Region.BACKGROUND).astype(np.float32), (3, 3))[..., None]
     picture[:] = np.clip(picture + soft * (scene.astype(np.float32) - picture), 0, 255)
+
+
+def _cloth(picture: np.ndarray, regions: np.ndarray, numbers: Numbers) -> np.ndarray:
+    """A texture; of the hair's colour a quarter of the time, lest colour alone make hair."""
+    size, hair = len(picture), regions == Region.HAIR
+    if numbers.random() > 0.25 or hair.sum() < 40:
+        return texture(numbers, size)
+    colour = picture[hair].astype(np.float32).mean(0) * numbers.uniform(0.7, 1.3)
+    folds = 1 + numbers.uniform(0.05, 0.4) * smooth_noise(numbers, size, int(numbers.integers(1, 12)))
+    return np.clip(colour * folds[..., None], 0, 255).astype(np.uint8)
 
 
 def hat(picture: np.ndarray, regions: np.ndarray, points: np.ndarray, numbers: Numbers) -> None:
