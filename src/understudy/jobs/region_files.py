@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -42,37 +42,55 @@ def regions_named(names: Sequence[str]) -> tuple[Region, ...]:
     return tuple(known[name] for name in names) or tuple(Region)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where regions go: checked against form and clip.
+
+    Attributes:
+        path: the picture, the pattern, or the folder of mattes.
+        form: "indexed", "mattes" or "layers".
+        regions: those that are written one by one.
+    """
+
+    path: Path
+    form: str
+    regions: tuple[Region, ...]
+
+
+def plan_output(options: RegionsOptions, clip: Clip) -> Output:
+    """What the options ask for.
+
+    Raises:
+        OptionError: an output that fits neither form nor clip, or a region that is none.
+    """
+    output = options.output or Path(f"{_stem(clip)}.regions{'.####' if len(clip) > 1 else ''}.png")
+    form = _form(options, output)
+    if options.only and form == "indexed":
+        raise OptionError(f"--only is for mattes and layers, and {output} holds every region by its number.")
+    if output.absolute() == clip.source.absolute():
+        raise OptionError(f"--output {output} is the source itself; name another file.")
+    if form != "mattes" and Pattern.of(output) is None and len(clip) > 1:
+        raise OptionError(
+            f"--output {output} is one picture, and {clip.source} has {len(clip)} frames: name a pattern such as "
+            f"{output.with_name(f'{output.stem}.####{output.suffix}')}."
+        )
+    return Output(path=output, form=form, regions=regions_named(options.only))
+
+
 class RegionFiles:
     """The files of a whole clip's regions. Frames are whole or absent; the same job goes on where it was.
 
     Attributes:
-        form: "indexed", "mattes" or "layers".
-        destination: the picture, the pattern, or the folder of mattes.
+        form, destination, regions: as in :class:`Output`.
         done: numbers of the frames whose files are whole.
     """
 
-    def __init__(self, options: RegionsOptions, clip: Clip, *, job: str) -> None:
-        """
-        Raises:
-            OptionError: an output that fits neither the form nor the clip.
-        """
-        self.regions = regions_named(options.only)
-        output = options.output or Path(f"{_stem(clip)}.regions{'.####' if len(clip) > 1 else ''}.png")
-        self.form = _form(options, output)
-        if options.only and self.form == "indexed":
-            raise OptionError(f"--only is for mattes and layers, and {output} holds every region by its number.")
-        self.destination = output
-        self._pattern = Pattern.of(output)
-        if output.absolute() == clip.source.absolute():
-            raise OptionError(f"--output {output} is the source itself; name another file.")
-        if self.form != "mattes" and self._pattern is None and len(clip) > 1:
-            raise OptionError(
-                f"--output {output} is one picture, and {clip.source} has {len(clip)} frames: name a pattern such as "
-                f"{output.with_name(f'{output.stem}.####{output.suffix}')}."
-            )
+    def __init__(self, output: Output, clip: Clip, *, job: str) -> None:
+        self.form, self.destination, self.regions = output.form, output.path, output.regions
+        self._pattern = Pattern.of(output.path)
         if self.form == "mattes":
-            self._matte_pattern = _matte_pattern(output, numbered=len(clip) > 1)
-        self._store = PartialStore(output, like=clip, job=job, settings=self.form)
+            self._matte_pattern = _matte_pattern(output.path, numbered=len(clip) > 1)
+        self._store = PartialStore(output.path, like=clip, job=job, settings=self.form)
         self.done = {
             number
             for number in self._store.logged() & set(clip.numbers)

@@ -23,7 +23,7 @@ from understudy.jobs.clip_faces import ClipFaces
 from understudy.jobs.options_regions import RegionsOptions
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
 from understudy.jobs.project import Project, find_project
-from understudy.jobs.region_files import RegionFiles, name_of, read_regions
+from understudy.jobs.region_files import RegionFiles, name_of, plan_output, read_regions
 from understudy.jobs.sheet import Sheet, write_sheet
 from understudy.jobs.shot_frames import read_frames
 from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
@@ -110,6 +110,7 @@ def find_regions(
     record.options = {name: value for name, value in record.options.items() if name not in _INDIFFERENT}
     with ExitStack() as stack:
         clip = stack.enter_context(open_clip(options.source, first=options.first, last=options.last, missing="skip"))
+        output = plan_output(options, clip)
         if parser is None:
             parser = open_parser(_parser_path(options, project), device=options.device)
         if parser.source is not None:
@@ -121,7 +122,7 @@ def find_regions(
             track_clip(clip, options=options.track, finder=finder, cache=cache, progress=progress)
         )
         record.inputs[options.source] = faces.sha256
-        files = RegionFiles(options, clip, job=record.digest())
+        files = RegionFiles(output, clip, job=record.digest())
         beside = _beside(files.destination)
         people = people_of(faces)
         several = sum(not person.passing for person in people) > 1
