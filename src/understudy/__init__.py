@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from understudy.jobs.demo import demo as demo
     from understudy.jobs.doctor import DoctorOptions as DoctorOptions
     from understudy.jobs.doctor import doctor as doctor
+    from understudy.jobs.edit import edit_regions as edit_regions
     from understudy.jobs.edit_landmarks import EditLandmarksOptions as EditLandmarksOptions
     from understudy.jobs.edit_landmarks import edit_landmarks as edit_landmarks
     from understudy.jobs.evaluate_model import evaluate_model as evaluate_model
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from understudy.jobs.options_benchmark import BenchmarkOptions as BenchmarkOptions
     from understudy.jobs.options_compare import CompareOptions as CompareOptions
     from understudy.jobs.options_curves import CurvesOptions as CurvesOptions
+    from understudy.jobs.options_edit import EditOptions as EditOptions
     from understudy.jobs.options_evaluate import EvaluateModelOptions as EvaluateModelOptions
     from understudy.jobs.options_evaluate import EvaluateSwapOptions as EvaluateSwapOptions
     from understudy.jobs.options_gather import GatherOptions as GatherOptions
@@ -103,6 +105,7 @@ _HOMES = {
     "jobs.curves": ("measure_curves",),
     "jobs.demo": ("DemoOptions", "demo"),
     "jobs.doctor": ("DoctorOptions", "doctor"),
+    "jobs.edit": ("edit_regions",),
     "jobs.edit_landmarks": ("EditLandmarksOptions", "edit_landmarks"),
     "jobs.evaluate_model": ("evaluate_model",),
     "jobs.evaluate_swap": ("evaluate_swap",),
@@ -122,6 +125,7 @@ _HOMES = {
     "jobs.options_benchmark": ("BenchmarkOptions",),
     "jobs.options_compare": ("CompareOptions",),
     "jobs.options_curves": ("CurvesOptions",),
+    "jobs.options_edit": ("EditOptions",),
     "jobs.options_evaluate": ("EvaluateModelOptions", "EvaluateSwapOptions"),
     "jobs.options_gather": ("GatherOptions",),
     "jobs.options_regions": ("RegionsOptions",),

@@ -39,3 +39,5 @@ class Group:
 
     sentence: str
     commands: Mapping[str, Command]
+    usual: str = ""
+    """The one of ``commands`` that is meant where none is named: ``understudy edit portrait.jpg``."""

@@ -24,7 +24,7 @@ ENTRIES = (
     Entry("train", "faces to a model that knows every identity of the cast"),
     Entry("swap", "plate and model to a finished shot", "merge", "convert"),
     Entry("animate", "a still and an expression, a performer, curves or a turn to a moving picture"),
-    Entry("edit", "a still with its face changed: landmarks moved by hand"),
+    Entry("edit", "a still with its face changed: regions by texture and shape, landmarks by hand"),
     Entry("regions", "skin, eyes, lips, hair and so on told apart, as numbers, mattes or EXR layers"),
     Entry("curves", "what a performer's face does, as action units over time"),
     Entry("evaluate", "judge a swapped shot or a model: report, pass or fail", heading="Looking closer"),

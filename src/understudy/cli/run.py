@@ -32,8 +32,7 @@ def run(arguments: list[str]) -> int:
     wants_json = "--json" in arguments
     again = Command.again
     try:
-        load(arguments[0])
-        wish = _parse(arguments)
+        wish = _parse(_with_usual(arguments))
         if wish is None:
             return 0
         again = wish[0].again
@@ -54,6 +53,16 @@ def run(arguments: list[str]) -> int:
         if wants_json:
             _print_json({"error": {"kind": type(error).__name__, "message": str(error)}})
         raise
+
+
+def _with_usual(arguments: list[str]) -> list[str]:
+    """The arguments with a group's usual command put in where none is named."""
+    command = load(arguments[0])
+    if not isinstance(command, Group) or not command.usual or len(arguments) < 2:
+        return arguments
+    if arguments[1] in (*command.commands, "--help"):
+        return arguments
+    return [arguments[0], command.usual, *arguments[1:]]
 
 
 def load(name: str) -> Command | Group:

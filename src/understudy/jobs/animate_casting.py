@@ -19,6 +19,7 @@ from understudy.jobs.options_animate import AnimateOptions
 from understudy.jobs.people import Person, choose_person, people_of, write_people_sheet
 from understudy.jobs.performance import MeshUnits, Performance, UnitReader, by_curves, by_expression, units_of_clip
 from understudy.jobs.project import Project
+from understudy.jobs.still_face import face_of_still
 from understudy.jobs.track import FaceFinder, track_clip
 from understudy.media.clip import Clip, open_clip
 from understudy.provenance.record import RunRecord
@@ -49,29 +50,15 @@ class Casting:
         options = self.options
         with self._track(still) as faces:
             self._record.inputs[str(options.still)] = faces.sha256
-            people = people_of(faces)
-            if not people:
-                raise FaceError(
-                    f"No face was found in {options.still}. Faces smaller than a tenth of the picture need --tiles auto, "
-                    "dim ones a lower --threshold."
-                )
-            if len(people) > 1:
-                write_people_sheet(still, faces, people, sheet, each=1)
-            person = self._choose(people, sheet)
-            found = faces.face(still.numbers[0], person.tracks)
-        assert found is not None
-        face = found.face
-        if face.visible < options.min_visible:
-            raise FaceError(
-                f"Only {face.visible:.0%} of the face in {options.still} lies inside the picture, less than --min-visible "
-                f"{options.min_visible:g}: choose another picture, or lower it."
+            return face_of_still(
+                still,
+                faces,
+                source=str(options.still),
+                sheet=sheet,
+                person=options.person,
+                min_visible=options.min_visible,
+                max_yaw=options.max_yaw,
             )
-        if abs(face.pose.yaw) > options.max_yaw:
-            raise FaceError(
-                f"The head in {options.still} is turned by {abs(face.pose.yaw):.0f}°, over --max-yaw {options.max_yaw:g}: "
-                "half of its face cannot be seen. Choose another picture, or raise it."
-            )
-        return face, sheet if len(people) > 1 else None
 
     def performance(self, animator: Animator, face: Face, sheet: Path) -> tuple[Performance, Path | None]:
         """What is asked, and the sheet of the driving clip's (or target picture's) people where there are several."""
@@ -165,16 +152,3 @@ class Casting:
     def _track(self, clip: Clip) -> ClipFaces:
         cache = self._project.tracks if self._project else None
         return track_clip(clip, options=self.options.track, finder=self.finder, cache=cache, progress=self._progress)
-
-    def _choose(self, people: Sequence[Person], sheet: Path) -> Person:
-        chosen = self.options.person
-        described = ", ".join(f"{person.number} (about {person.side:.0f} px)" for person in people)
-        if chosen is None and len(people) > 1:
-            raise FaceError(
-                f"{self.options.still} shows {len(people)} faces: {described}. Say which one is to move with "
-                f"--person NUMBER; {sheet} shows them."
-            )
-        for person in people:
-            if chosen in (None, person.number):
-                return person
-        raise OptionError(f"--person {chosen} is nobody in {self.options.still}; it shows {described}.")
