@@ -14,6 +14,7 @@ from understudy.cli import show
 from understudy.cli.command import Group
 from understudy.cli.commands import ENTRIES
 from understudy.cli.run import load
+from understudy.jobs.benchmark_rows import TableLine
 
 ODD = Path("renders/shot [v2]/a.mp4")
 
@@ -164,6 +165,32 @@ REPORTS = {
         skipped=(Report(preset="hero-1024", reason="12 GB"),),
     ),  # fmt: skip
 }
+
+
+REPORTS |= {
+    "regions": Report(
+        num_frames=3, made=2, files=12, form="mattes", output=ODD, empty=(4, 5), shares={"skin": 0.3, "background": 0.6},
+        mean_overlap=0.9, overlap={"skin": 0.95}, people_sheet=ODD, sheet=ODD, record=ODD, seconds=3.0,
+    ),
+    "compare": Report(
+        size=(640, 360), num_frames=9, output=ODD, names=("a [1]", "b"), notes=("b ends [early]",), record=ODD,
+        differences={"b [2]": Report(mean=0.01, largest=0.5, beyond=0.001)},
+    ),
+    "benchmark": Report(
+        tables={
+            "swap": (
+                TableLine(
+                    contender="comb [x]", scores={"ssim": 0.8}, tasks=1, training=60.0, pictures=900, per_frame=0.3, starts=""
+                ),
+                TableLine(
+                    contender="b", scores={}, tasks=0, training=0.0, pictures=0, per_frame=0.0, starts="", skipped="no [w]"
+                ),
+            )
+        },
+        rows=(Report(task="anton", kind="swap", notes=("LPIPS [y]",)),),
+        suite="suite [s]", minutes=1.0, processors=2, page=ODD,
+    ),
+}  # fmt: skip
 
 
 def every_name() -> list[str]:
