@@ -174,6 +174,30 @@ class Textures:
     """(B, 12) bool: the face shows the region."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FaceParts:
+    """One face taken apart."""
+
+    regions: np.ndarray
+    """(h, h) uint8 region map of its crop."""
+    values: np.ndarray
+    """(12, L) textures."""
+    shown: np.ndarray
+    """(12,) bool: which regions have one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedFace:
+    """Two faces put together."""
+
+    regions: np.ndarray
+    """(h, h) uint8."""
+    values: np.ndarray
+    """(12, L)."""
+    matte: np.ndarray
+    """(size, size) float32 in [0, 1]: where the joined face is laid into the picture."""
+
+
 class RegionEditor(Protocol):
     """A checkpoint, ready to take faces apart by region and to put them together again."""
 
@@ -190,6 +214,21 @@ class RegionEditor(Protocol):
 
     def make(self, values: np.ndarray, regions: np.ndarray) -> np.ndarray:
         """(B, 12, L) textures and (B, h, h) region maps -> (B, size, size, 3) float32 RGB in [0, 1]."""
+        ...
+
+    def join(
+        self,
+        target: FaceParts,
+        driven: FaceParts,
+        *,
+        regions: Sequence[str] = (),
+        order: str = "paper",
+        moving: bool = False,
+    ) -> JoinedFace:
+        """The target with the driven face's regions: all that a swap takes, or those named (``eyes``, ``lips=0.5``).
+
+        ``order`` says what lies over what, ``moving`` that it is a frame of footage.
+        """
         ...
 
     def terms(self) -> tuple[dict[str, float], tuple[str, ...]]:

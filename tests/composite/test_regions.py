@@ -77,14 +77,18 @@ def test_values_beyond_white_stay_beyond() -> None:
     np.testing.assert_allclose(result[48:52, 58:62], 2.8, atol=0.02)
 
 
-def test_bands_hide_a_step_in_light() -> None:
-    view, edited = np.full((100, 120, 3), 0.3, np.float32), np.full((SIDE, SIDE, 3), 0.7, np.float32)
+def test_bands_hide_a_step_in_light_and_leave_the_inside() -> None:
+    view, edited = np.full((300, 300, 3), 0.3, np.float32), np.full((128, 128, 3), 0.7, np.float32)
+    mask = np.zeros((128, 128), np.float32)
+    mask[40:88, 40:88] = 1
+    large = CropTransform.from_params(150.0, 150.0, 256.0, 0.0)
     hard, soft = (
-        whole(view, lay_regions(view, edited, UPRIGHT, middle(), blend=blend))  # type: ignore[arg-type]
+        whole(view, lay_regions(view, edited, large, mask, blend=blend))  # type: ignore[arg-type]
         for blend in ("gaussian", "laplacian")
     )
-    steps = [np.abs(np.diff(result[50, :, 0])).max() for result in (hard, soft)]
+    steps = [np.abs(np.diff(result[150, :, 0])).max() for result in (hard, soft)]
     assert steps[1] < 0.7 * steps[0]
+    np.testing.assert_allclose(soft[140:160, 140:160], 0.7, atol=0.01)
 
 
 def test_nothing_and_nonsense() -> None:

@@ -8,7 +8,7 @@ difference from it is laid in:
 
 Where w is 1 that is the picture with E composited over it by α, and nothing finer than the crop is left of the picture. Where w is
 0 the picture keeps what the network cannot make, grain and pores, and gets only what the edit changes. ``laplacian`` blends E over
-B band by band (Algorithm 1's pyramid, no level kept), so that light runs over the seam.
+B band by band (Algorithm 1's pyramid, no level kept) along the mask's edge, so that light runs over the seam.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from understudy.faces.align import CropTransform
 from understudy.faces.warp import invert, warp
 
 Blend = Literal["gaussian", "laplacian"]
+_BAND = 0.03
+"""Width of the seam that bands blend, share of the crop's side."""
 _BORDER = 0.04
 """Width of the fade inside the crop's border, share of its side."""
 
@@ -38,6 +40,7 @@ def lay_regions(
     unedited: np.ndarray | None = None,
     replaced: np.ndarray | None = None,
     blend: Blend = "gaussian",
+    raw: bool = False,
 ) -> FacePatch:
     """Lay a made crop into a picture.
 
@@ -49,6 +52,7 @@ def lay_regions(
         unedited: (s, s, 3) float32, R; None: nothing of the picture is kept inside α.
         replaced: (s, s) float32 in [0, 1], w; None is 1 without ``unedited`` and 0 with it.
         blend: how the seam is hidden.
+        raw: keep the made crop as it lies in the box, too.
 
     Returns:
         The box and its pixels; where its matte is 0 they are the picture's bit for bit.
@@ -65,7 +69,8 @@ def lay_regions(
     box = _box(alpha, transform, side, view.shape)
     x0, y0, x1, y1 = box
     if x0 >= x1 or y0 >= y1:
-        return FacePatch(box=(0, 0, 0, 0), view=np.zeros((0, 0, 3), np.float32), matte=np.zeros((0, 0), np.float32))
+        empty = np.zeros((0, 0, 3), np.float32)
+        return FacePatch(box=(0, 0, 0, 0), view=empty, matte=np.zeros((0, 0), np.float32), raw=empty if raw else None)
     target = transform.to_crop(np.clip(view, 0, 1).astype(np.float32), side)
     if replaced is None:
         replaced = np.full((side, side), 0.0 if unedited is not None else 1.0, np.float32)
@@ -83,8 +88,10 @@ def lay_regions(
             levels_from_target=0,
             edges="area",
         )
-        # Bands reach beyond the mask; far from it nothing may change.
-        change = change * cv2.GaussianBlur((alpha > 0).astype(np.float32), (0, 0), side / 64)[..., None]
+        # Bands reach beyond the mask; far from it nothing may change, and well inside it the made face is as it was made.
+        change *= cv2.GaussianBlur((alpha > 0).astype(np.float32), (0, 0), side / 64)[..., None]
+        inside = _well_inside(alpha, _BAND * side)[..., None]
+        change += inside * ((edited - base) * alpha[..., None] - change)
     to_box = invert(transform.for_size(side))
     to_box[:, 2] -= (x0, y0)
     size = (x1 - x0, y1 - y0)
@@ -95,7 +102,12 @@ def lay_regions(
     fine = np.clip(plate, 0, 1) - warp(target, to_box, size, cubic=True)
     gone = warp((alpha * replaced).astype(np.float32), to_box, size, border=cv2.BORDER_CONSTANT)
     spread -= fine * np.clip(gone, 0, 1)[..., None]
-    return FacePatch(box=box, view=np.where(matte[..., None] > 0, plate + spread, plate), matte=matte)
+    return FacePatch(
+        box=box,
+        view=np.where(matte[..., None] > 0, plate + spread, plate),
+        matte=matte,
+        raw=warp(edited.astype(np.float32), to_box, size, cubic=True, border=cv2.BORDER_CONSTANT) if raw else None,
+    )
 
 
 def _inside(side: int) -> np.ndarray:
@@ -104,6 +116,13 @@ def _inside(side: int) -> np.ndarray:
     ramp = np.clip(place, 0, 1).astype(np.float32)
     ramp = ramp * ramp * (3 - 2 * ramp)
     return np.minimum(ramp[:, None], ramp[None])
+
+
+def _well_inside(alpha: np.ndarray, width: float) -> np.ndarray:
+    """(s, s) 1 further than ``width`` pixels inside the mask, 0 at its edge."""
+    distance = cv2.distanceTransform((alpha >= 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    share = np.clip(distance / max(width, 1.0), 0, 1).astype(np.float32)
+    return share * share * (3 - 2 * share)
 
 
 def _reach(alpha: np.ndarray, blend: Blend, side: int) -> np.ndarray:

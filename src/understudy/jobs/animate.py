@@ -19,7 +19,7 @@ import numpy as np
 
 from understudy import __version__
 from understudy.composite.head import HeadPatch, HeadWindow, head_box
-from understudy.errors import ConsentError, MediaError, OptionError
+from understudy.errors import MediaError, OptionError
 from understudy.faces.align import CropTransform, canonical_transform
 from understudy.faces.face import Face
 from understudy.jobs.animate_casting import Casting
@@ -27,7 +27,8 @@ from understudy.jobs.animate_landmarks import landmark_notes
 from understudy.jobs.animate_sheet import write_animation_sheet
 from understudy.jobs.options_animate import AnimateOptions
 from understudy.jobs.performance import FilledFrame, UnitReader, check_signals
-from understudy.jobs.project import CAST_FILE, Project, find_project, require_consent
+from understudy.jobs.picture_consent import picture_consent
+from understudy.jobs.project import CAST_FILE, Project, find_project
 from understudy.jobs.still_clip import StillClip, moving_channels, with_head
 from understudy.jobs.track import FaceFinder, MediaPipeFinder
 from understudy.media.clip import Clip, create_clip, open_clip
@@ -295,31 +296,7 @@ def _open_animator(options: AnimateOptions, project: Project | None) -> tuple[An
 
 def _consent(options: AnimateOptions, project: Project | None) -> tuple[str, Consent]:
     """The name that consent is given for, and the consent."""
-    beside = Path(options.still).with_suffix(".consent.toml")
-    record = options.consent or (beside if beside.is_file() else None)
-    name = options.identity
-    if record is not None:
-        # A record of one person needs no name to find it by.
-        return name or Path(options.still).stem, _from_record(record, name)
-    if name is None and project is not None:
-        cast = list(project.cast.identities)
-        if len(cast) != 1:
-            raise OptionError(
-                f"Say who is seen in {options.still} with --identity; the cast is {', '.join(cast) or 'empty'}."
-            )
-        name = cast[0]
-    if name is None or project is None:
-        raise ConsentError(
-            f"There is no consent to render whoever is seen in {options.still}: work inside a project whose {CAST_FILE} names "
-            f"them, give --consent FILE, or lay {beside.name} beside it."
-        )
-    return name, require_consent(name, "render", project=project)
-
-
-def _from_record(path: Path, name: str | None) -> Consent:
-    from understudy.provenance.cast import load_consent
-
-    return load_consent(path, identity=name).require(name or path.name.split(".")[0], "render")
+    return picture_consent(options.still, identity=options.identity, project=project, consent=options.consent)
 
 
 def _checkpoint(options: AnimateOptions, project: Project | None) -> Path | None:

@@ -115,8 +115,11 @@ def edit_regions(
     record = RunRecord.begin("edit", options, digital_source_type=DIGITAL_SOURCE_TYPE)
     record.options = {key: value for key, value in record.options.items() if key not in _INDIFFERENT}
     for source in dict.fromkeys([options.still, *(style.picture for _, style in styles)]):
-        identity = options.identity if source == options.still else None
-        record.add_consent(*picture_consent(source, identity=identity, project=project, consent=options.consent))
+        own = source == options.still
+        # Other people have records of their own; --consent speaks for them where they have none.
+        given = options.consent if own or not Path(source).with_suffix(".consent.toml").is_file() else None
+        identity = options.identity if own else None
+        record.add_consent(*picture_consent(source, identity=identity, project=project, consent=given))
     model, family = None, "given"
     if editor is None:
         found, model = find_editor(_checkpoint(options, project), options.method)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from understudy.composite.options import CompositeOptions
 from understudy.errors import OptionError
+from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_track import TrackOptions
 
 
@@ -23,7 +24,10 @@ class SwapOptions:
     """The footage to change: a movie, a sequence (plate.####.exr, plate.%04d.exr, a range 1001-1100, a folder) or a
     still."""
     identity: str
-    """Whose face is put on: an identity that the model knows."""
+    """Whose face is put on: an identity that the model knows; for a method that needs no training, a picture or an identity with
+    gathered faces."""
+    method: str | None = None
+    """The family. Default: the model's own. regional_inversion swaps region by region, and needs no training on the identity."""
     run: str | None = None
     """The model: a run's name, its folder or a checkpoint. Default: the project's newest run that knows the
     identity."""
@@ -62,6 +66,7 @@ class SwapOptions:
     """The encoder's own scale. Default: visually lossless."""
     device: str = "auto"
     """Where the model runs: auto, cpu, cuda or mps."""
+    regional: RegionalOptions = field(default_factory=RegionalOptions)
     composite: CompositeOptions = field(default_factory=CompositeOptions)
     track: TrackOptions = field(default_factory=TrackOptions)
 

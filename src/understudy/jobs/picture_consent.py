@@ -12,7 +12,8 @@ from understudy.provenance.cast import Consent, load_consent
 def picture_consent(
     picture: str, *, identity: str | None, project: Project | None, consent: Path | None
 ) -> tuple[str, Consent]:
-    """The name that consent to render is given for, and the consent: of a record, of a file beside the picture, or of the cast.
+    """The name that consent to render is given for, and the consent: of a record, else of a file beside the picture, else of the
+    cast.
 
     Args:
         picture: its path.
@@ -23,7 +24,7 @@ def picture_consent(
         OptionError: nobody says who is seen.
     """
     beside = Path(picture).with_suffix(".consent.toml")
-    record = beside if beside.is_file() else consent
+    record = consent or (beside if beside.is_file() else None)
     if record is not None:
         # A record of one person needs no name to find it by.
         return identity or Path(picture).stem, load_consent(record, identity=identity).require(
@@ -33,7 +34,7 @@ def picture_consent(
         cast = list(project.cast.identities)
         if len(cast) != 1:
             raise OptionError(
-                f"Say who is seen in {picture}: lay {beside.name} beside it, or name an identity; the cast is "
+                f"Say who is seen in {picture}, by {beside.name} beside it or with --identity; the cast is "
                 f"{', '.join(cast) or 'empty'}."
             )
         identity = cast[0]

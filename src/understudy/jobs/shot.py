@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,18 +23,21 @@ from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
 from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
 from understudy.jobs.project import Project, find_project, require_consent
+from understudy.jobs.regional_shot import RegionalShot, open_regional
+from understudy.jobs.regional_source import source_consent
 from understudy.jobs.shot_frames import MeshMeasure, Recipe, Seconds, ShotFrame, swap_frames
 from understudy.jobs.shot_layers import matte_layer, raw_layer, sheet_numbers, write_shot_sheet
 from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
 from understudy.media.clip import Clip, ClipWriter, create_clip, open_clip
 from understudy.media.pattern import Pattern
+from understudy.perform.region_faces import find_editor
 from understudy.perform.regions import RegionOcclusion, open_parser
 from understudy.perform.swap import check_identity, open_performer
 from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
 from understudy.provenance.stamp import Stamp
 
 if TYPE_CHECKING:
-    from understudy.family import Performer
+    from understudy.family import Family, Parser, Performer
 
 __all__ = ["PassedFrame", "SwapOptions", "SwapReport", "swap_shot"]
 
@@ -99,6 +102,7 @@ def swap_shot(
     finder: FaceFinder | None = None,
     measure: MeshMeasure | None = None,
     occlusion: OcclusionHook | None = None,
+    parser: Parser | None = None,
 ) -> SwapReport:
     """Swap a face in a shot. The same call goes on where a stopped one was.
 
@@ -110,6 +114,7 @@ def swap_shot(
         measure: what finds the mesh of generated faces, for ``options.outline``; None for MediaPipe's models, or
             nothing where a finder is given.
         occlusion: says what stands in front of the face, see :class:`~understudy.composite.matte.OcclusionHook`.
+        parser: what tells regions apart, for methods that go by them; None for the packaged one.
 
     Raises:
         OptionError: options that do not fit together, an unknown run or identity.
@@ -124,8 +129,14 @@ def swap_shot(
     project = find_project(options.project, required=False)
     if options.project is not None and project is None:
         raise OptionError(f"--project {options.project} is no project: it has no cast.toml.")
-    model = _model(options, project)
-    consent = require_consent(options.identity, "render", project=project, consent=options.consent)
+    regional = _regional(options, project)
+    if regional is not None:
+        model = regional[1]
+        name, consent = source_consent(options.identity, project, options.consent)
+    else:
+        model = _model(options, project)
+        name = options.identity
+        consent = require_consent(name, "render", project=project, consent=options.consent)
     with ExitStack() as stack:
         # Faces are followed through all of the plate, whichever part is rendered, so that every part gets the same
         # crops.
@@ -134,9 +145,10 @@ def swap_shot(
         if options.first is not None or options.last is not None:
             part = stack.enter_context(open_clip(options.plate, first=options.first, last=options.last))
         destination = options.output or _default_output(plate, options.identity, project)
-        performer = performer or open_performer(model, device=options.device)
-        check_identity(performer.identities, options.identity)
-        if options.outline and measure is None and finder is None:
+        if regional is None:
+            performer = performer or open_performer(model, device=options.device)
+            check_identity(performer.identities, options.identity)
+        if options.outline and regional is None and measure is None and finder is None:
             measure = _mesh_measure()
         finder = finder or MediaPipeFinder(options.track)
         cache = project.tracks if project else None
@@ -150,12 +162,24 @@ def swap_shot(
         record.inputs[str(options.plate)] = faces.sha256
         record.add_weights(model)
         record.weights.update(finder.weights)
-        record.add_consent(options.identity, consent)
+        record.add_consent(name, consent)
         if options.occlusion == "regions" and occlusion is None:
-            parser = open_parser(device=options.device)
+            parser = parser or open_parser(device=options.device)
             if parser.source is not None:
                 record.add_weights(parser.source)
             occlusion = RegionOcclusion(parser)
+        shot: RegionalShot | None = None
+        if regional is not None:
+            shot = open_regional(
+                options,
+                regional[0],
+                model,
+                project=project,
+                finder=finder,
+                parser=parser,
+                record=record,
+                progress=progress,
+            )
         writers = stack.enter_context(_Writers(options, destination, part, record))
         beside = writers.shot.destination
         people = people_of(faces)
@@ -168,11 +192,18 @@ def swap_shot(
         if not any(number in plan for number in part.numbers):
             raise FaceError(f"No frame of {options.plate} has a usable face: {_tally(plan, part.numbers)}.")
 
+        composite = options.composite
+        if shot is not None:
+            shot.prepare(plate, plan, progress)
+            if options.regional.light == "source":
+                composite = replace(composite, colour_match="none", contrast="none")
+        used = shot or performer
+        assert used is not None
         seconds = Seconds()
         recipe = Recipe(
-            performer=performer,
+            performer=used,
             identity=options.identity,
-            composite=options.composite,
+            composite=composite,
             steady=options.steady,
             measure=measure if options.outline else None,
             occlusion=occlusion,
@@ -187,7 +218,7 @@ def swap_shot(
         writers.finish()
         written = perf_counter()
 
-        sheet = _sheet(options, plate, part, writers.shot, plan, performer)
+        sheet = _sheet(options, plate, part, writers.shot, plan, used)
         passed = tuple(
             PassedFrame(number=number, reason=plan.reasons[number]) for number in part.numbers if number not in plan
         )
@@ -316,6 +347,29 @@ def _layer(destination: Path, part: Clip, stamp: Stamp, job: str) -> ClipWriter:
     return create_clip(destination, like=part, stamp=stamp, job=job)
 
 
+def _regional(options: SwapOptions, project: Project | None) -> tuple[Family, Path] | None:
+    """The family and checkpoint of a swap region by region; None where the options mean another kind of swap."""
+    from understudy import families
+    from understudy.checkpoint import read_card
+    from understudy.family import Task
+    from understudy.jobs.train import resolve_checkpoint
+
+    checkpoint = resolve_checkpoint(options.run, project) if options.run is not None else None
+    name = options.method if options.method is not None or checkpoint is None else read_card(checkpoint).family
+    if name is None or name not in families.names():
+        if options.method is not None:
+            raise OptionError(f"--method {options.method}: the families are {', '.join(families.names())}.")
+        return None
+    tasks = families.get(name).tasks
+    if Task.EDIT in tasks and Task.SWAP not in tasks:
+        return find_editor(checkpoint, name)
+    if options.method is not None and Task.SWAP not in tasks:
+        raise OptionError(
+            f"--method {options.method} does {', '.join(sorted(tasks)) or 'nothing'} but no swap; choose another."
+        )
+    return None
+
+
 def _model(options: SwapOptions, project: Project | None) -> Path:
     """The checkpoint that the options mean."""
     from understudy.checkpoint import read_card
@@ -347,7 +401,7 @@ def _default_output(plate: Clip, identity: str, project: Project | None) -> Path
     if project is None:
         raise OptionError("Outside a project, say where the shot goes with --output.")
     stem = plate.source.name.split(".")[0].rstrip("#%@_-") or "shot"
-    name = f"{stem}_as_{identity}"
+    name = f"{stem}_as_{Path(identity).stem}"
     if plate.kind == "sequence":
         return project.renders / name / plate.source.name
     return project.renders / f"{name}{plate.source.suffix}"
@@ -401,7 +455,12 @@ def _beside(output: Path, ending: str) -> Path:
 
 
 def _sheet(
-    options: SwapOptions, plate: Clip, part: Clip, writer: ClipWriter, plan: ShotPlan, performer: Performer
+    options: SwapOptions,
+    plate: Clip,
+    part: Clip,
+    writer: ClipWriter,
+    plan: ShotPlan,
+    performer: Performer | RegionalShot,
 ) -> Path:
     output = writer.destination
     pictures = Pattern.of(output) is not None

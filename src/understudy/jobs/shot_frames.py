@@ -15,16 +15,18 @@ from typing import Protocol
 import numpy as np
 
 from understudy.composite.face import FacePatch, composite_patch, fit_face_grade
-from understudy.composite.grade import Grade
+from understudy.composite.grade import Grade, apply_grade
 from understudy.composite.matte import OcclusionHook
 from understudy.composite.options import CompositeOptions
+from understudy.composite.regions import lay_regions
 from understudy.composite.steady import steady_grade
 from understudy.faces.align import CropTransform
 from understudy.family import Performer
 from understudy.jobs.clip_faces import TrackedFace
 from understudy.media.clip import Clip
 from understudy.media.frame import Frame
-from understudy.perform.swap import BATCH, SwappedFace, swap_crops
+from understudy.perform.regions import scaled
+from understudy.perform.swap import BATCH, CropFace, FacePerformer, SwappedFace, swap_crops
 
 _MARGIN = 8  # plate pixels around a crop, for the sampling's kernel
 _WAITING = 2 * BATCH  # frames held at most while a batch fills up
@@ -55,7 +57,7 @@ class MeshMeasure(Protocol):
 class Recipe:
     """How faces are made and laid in; see :class:`understudy.jobs.options_swap.SwapOptions`."""
 
-    performer: Performer
+    performer: Performer | FacePerformer
     identity: str
     composite: CompositeOptions
     steady: int = 0
@@ -187,9 +189,10 @@ def _performed(
         pending = _Pending(frame=frame)
         faces = plan[frame.number] if frame.number in plan else ()  # noqa: SIM401  # a plan need not be a dictionary
         for found in faces:
-            window = _window(frame, found.transform)
+            own = crop_transform(found, recipe.performer)
+            window = _window(frame, own)
             x0, y0, _, _ = window
-            transform = _shifted(found.transform, window)
+            transform = _shifted(own, window)
             crop = np.clip(transform.to_crop(_view(frame, window), recipe.performer.size), 0.0, 1.0)
             landmarks = found.face.landmarks - np.array([x0, y0, 0], np.float32)
             pending.works.append(_Work(found=found, window=window, transform=transform, landmarks=landmarks, crop=crop))
@@ -206,7 +209,9 @@ def _generate(waiting: Sequence[_Pending], recipe: Recipe, seconds: Seconds) -> 
     started = perf_counter()
     works = [work for pending in waiting for work in pending.works]
     crops = ((work, work.crop) for work in works)
-    for work, swapped in swap_crops(crops, performer=recipe.performer, identity=recipe.identity):
+    numbers = {id(work): pending.frame.number for pending in waiting for work in pending.works}
+    face_of = lambda work: crop_face(numbers[id(work)], work.found)  # noqa: E731
+    for work, swapped in swap_crops(crops, performer=recipe.performer, identity=recipe.identity, face_of=face_of):
         work.swapped = swapped
     if recipe.measure is not None and works:
         pictures = [np.round(work.swapped.crop * 255).astype(np.uint8) for work in works if work.swapped]
@@ -235,7 +240,7 @@ def _composite(pending: _Pending, recipe: Recipe, grades: Mapping[int, Mapping[i
     for work in pending.works:
         assert work.swapped is not None
         grade = steady_grade(grades[work.found.face.track], frame.number, radius=recipe.steady)
-        patch = composite_patch(
+        patch = _laid_regions(frame, work, recipe, grade) or composite_patch(
             _view(frame, work.window),
             work.swapped.crop,
             work.swapped.matte,
@@ -254,6 +259,35 @@ def _composite(pending: _Pending, recipe: Recipe, grades: Mapping[int, Mapping[i
         patches.append(replace(patch, box=box))
         used.append(grade)
     return ShotFrame(plate=pending.frame, result=frame, patches=tuple(patches), grades=tuple(used))
+
+
+def _laid_regions(frame: Frame, work: _Work, recipe: Recipe, grade: Grade) -> FacePatch | None:
+    """The face of a performer that says where it goes, laid in by its own matte; None for other performers."""
+    if not isinstance(recipe.performer, FacePerformer):
+        return None
+    assert work.swapped is not None and work.swapped.matte is not None
+    matte = work.swapped.matte
+    if recipe.occlusion is not None:
+        points = work.transform.points_to_crop(work.landmarks, recipe.performer.size)
+        matte = matte * np.clip(recipe.occlusion(work.crop, points[:, :2]), 0, 1)
+    return lay_regions(
+        _view(frame, work.window),
+        np.clip(apply_grade(work.swapped.crop, grade), 0, 1),
+        work.transform,
+        matte,
+        blend=recipe.performer.seam,  # type: ignore[arg-type]
+        raw=recipe.raw,
+    )
+
+
+def crop_transform(found: TrackedFace, performer: Performer | FacePerformer) -> CropTransform:
+    """The crop of a face that a performer wants: the house's own, or with more of the head around it."""
+    return scaled(found.transform, performer.oval_share) if isinstance(performer, FacePerformer) else found.transform
+
+
+def crop_face(number: int, found: TrackedFace) -> CropFace:
+    """Whose crop it is."""
+    return CropFace(number=number, track=found.face.track, landmarks=found.face.landmarks)
 
 
 def _lay_in(frame: Frame, patch: FacePatch, box: tuple[int, int, int, int]) -> Frame:

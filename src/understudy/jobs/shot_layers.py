@@ -11,7 +11,7 @@ import numpy as np
 from understudy.composite.face import FacePatch
 from understudy.jobs.clip_faces import TrackedFace
 from understudy.jobs.sheet import Sheet, write_sheet
-from understudy.jobs.shot_frames import Plan, face_crop
+from understudy.jobs.shot_frames import Plan, crop_face, crop_transform, face_crop
 from understudy.media.clip import Clip
 from understudy.media.colour import ColourSpace, from_view
 from understudy.media.frame import Frame, quantise
@@ -81,9 +81,13 @@ def write_shot_sheet(
     for number in numbers:
         found = max(plan[number], key=lambda face: face.transform.side)
         before, after = plate.frame(number), result.frame(result_number(number))
-        crop = face_crop(before, found.transform, performer.size)
-        ((_, swapped),) = swap_crops([(None, crop)], performer=performer, identity=identity)
-        shown = [face_crop(frame, found.transform, _SIDE) for frame in (before, after)]
+        own = crop_transform(found, performer)
+        crop = face_crop(before, own, performer.size)
+        who = crop_face(number, found)
+        ((_, swapped),) = swap_crops(
+            [(None, crop)], performer=performer, identity=identity, face_of=lambda _, who=who: who
+        )
+        shown = [face_crop(frame, own, _SIDE) for frame in (before, after)]
         change = np.clip(0.5 + _AMPLIFIED * (shown[1] - shown[0]), 0, 1)
         rows.append((f"frame {number}", [shown[0], swapped.crop, shown[1], change]))
     title = f"{result.source.name}: {identity}"

@@ -85,14 +85,17 @@ def region_face(
     )
 
 
+def crop_shares(reading: Reading, transform: CropTransform, size: int) -> np.ndarray:
+    """(size, size, 12) float32 shares of the regions in a crop, from what was read of the face."""
+    matrix = transform.for_size(size) @ np.vstack([invert(reading.transform.for_size(CANVAS)), (0, 0, 1)])
+    # OpenCV warps four channels at once.
+    parts = [np.ascontiguousarray(reading.shares[..., first : first + 4]) for first in range(0, len(Region), 4)]
+    return np.concatenate([warp(part, matrix, (size, size)) for part in parts], -1)
+
+
 def crop_regions(reading: Reading, transform: CropTransform, size: int) -> np.ndarray:
     """(size, size) uint8 region map of a crop, from what was read of the face."""
-    matrix = _after(transform.for_size(size), reading.transform.for_size(CANVAS))
-    shares = [
-        warp(np.ascontiguousarray(reading.shares[..., first : first + 4]), matrix, (size, size))
-        for first in range(0, len(Region), 4)
-    ]
-    return np.concatenate(shares, -1).argmax(-1).astype(np.uint8)
+    return crop_shares(reading, transform, size).argmax(-1).astype(np.uint8)
 
 
 def map_in_crop(labels: np.ndarray, transform: CropTransform, size: int) -> np.ndarray:
@@ -100,9 +103,3 @@ def map_in_crop(labels: np.ndarray, transform: CropTransform, size: int) -> np.n
     matrix = transform.for_size(size).copy()
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts pixel centres as whole numbers
     return cv2.warpAffine(labels, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _after(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(2, 3) from the second map's pixels to the first's, both maps of the plate's."""
-    full = np.vstack([invert(second), (0, 0, 1)])
-    return np.asarray(first, np.float64) @ full

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from understudy.errors import CheckpointError, InternalError, OptionError
 
 if TYPE_CHECKING:
-    from understudy.family import Performer
+    from understudy.family import Performer, SwapResult
 
 Key = TypeVar("Key")
 
@@ -32,6 +32,37 @@ class SwappedFace:
 
     crop: np.ndarray
     matte: np.ndarray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropFace:
+    """Whose crop it is, for performers that look at more than the crop.
+
+    Attributes:
+        number: the frame's number.
+        track: the face's.
+        landmarks: (478, 3) plate pixels.
+    """
+
+    number: int
+    track: int
+    landmarks: np.ndarray
+
+
+@runtime_checkable
+class FacePerformer(Protocol):
+    """A performer made for one shot, which knows the shot's faces (otherwise see ``understudy.family.Performer``)."""
+
+    identities: tuple[str, ...]
+    size: int
+    oval_share: float
+    """Height of the face, chin to forehead, as share of the side of its crops."""
+    seam: str
+    """How its crops are laid in, see ``composite.regions.lay_regions``."""
+
+    def swap_faces(self, crops: np.ndarray, identity: str, faces: Sequence[CropFace]) -> SwapResult:
+        """(B, size, size, 3) float32 RGB in [0, 1] crops of the plate -> the swapped faces, with mattes."""
+        ...
 
 
 def open_performer(checkpoint: Path | str, *, device: str = "auto") -> Performer:
@@ -73,7 +104,12 @@ def check_identity(identities: Iterable[str], identity: str) -> None:
 
 
 def swap_crops(
-    crops: Iterable[tuple[Key, np.ndarray]], *, performer: Performer, identity: str, batch: int = BATCH
+    crops: Iterable[tuple[Key, np.ndarray]],
+    *,
+    performer: Performer | FacePerformer,
+    identity: str,
+    batch: int = BATCH,
+    face_of: Callable[[Key], CropFace] | None = None,
 ) -> Iterator[tuple[Key, SwappedFace]]:
     """Generate a face for every crop, in order, holding one batch in memory.
 
@@ -82,6 +118,7 @@ def swap_crops(
         performer: from :func:`open_performer`.
         identity: whose face.
         batch: how many crops go to the performer at a time; the pixels do not depend on it.
+        face_of: whose crop a key's is; needed by a :class:`FacePerformer`.
 
     Raises:
         OptionError: the performer does not know the identity.
@@ -96,14 +133,24 @@ def swap_crops(
         keys.append(key)
         waiting.append(crop)
         if len(waiting) == batch:
-            yield from zip(keys, _perform(waiting, performer, identity), strict=True)
+            faces = None if face_of is None else [face_of(one) for one in keys]
+            yield from zip(keys, _perform(waiting, performer, identity, faces), strict=True)
             keys, waiting = [], []
     if waiting:
-        yield from zip(keys, _perform(waiting, performer, identity), strict=True)
+        faces = None if face_of is None else [face_of(one) for one in keys]
+        yield from zip(keys, _perform(waiting, performer, identity, faces), strict=True)
 
 
-def _perform(crops: list[np.ndarray], performer: Performer, identity: str) -> list[SwappedFace]:
-    result = performer.swap(np.stack(crops).astype(np.float32, copy=False), identity)
+def _perform(
+    crops: list[np.ndarray], performer: Performer | FacePerformer, identity: str, faces: list[CropFace] | None
+) -> list[SwappedFace]:
+    stacked = np.stack(crops).astype(np.float32, copy=False)
+    if isinstance(performer, FacePerformer):
+        if faces is None:
+            raise InternalError("this performer must be told whose crops they are.")
+        result = performer.swap_faces(stacked, identity, faces)
+    else:
+        result = performer.swap(stacked, identity)
     generated = np.asarray(result.crops, np.float32)
     if generated.shape != (len(crops), *crops[0].shape):
         raise InternalError(

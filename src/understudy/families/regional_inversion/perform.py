@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from understudy.checkpoint import read_card
 from understudy.errors import CheckpointError, OptionError, WeightsError
+from understudy.families.regional_inversion import recompose
 from understudy.families.regional_inversion.discriminator import Discriminator
 from understudy.families.regional_inversion.judges import Judges, find_judges
 from understudy.families.regional_inversion.losses import InversionLosses, reconstruction_loss
@@ -20,7 +21,7 @@ from understudy.families.regional_inversion.places import RegionMaps
 from understudy.families.regional_inversion.recipes import INVERSION, recipe
 from understudy.families.regional_inversion.settings import NUM_REGIONS
 from understudy.families.regional_inversion.start import has_discriminator, load_discriminator, load_inversion
-from understudy.family import Textures
+from understudy.family import FaceParts, JoinedFace, Textures
 from understudy.tensors import choose_device
 
 MAP_SIDE = 512
@@ -79,6 +80,22 @@ class RegionalPerformer:
             made = self.network.G(self.network.codes(vectors), RegionMaps(self._labels(labels)))
             faces.append(((made[0].clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy())
         return np.stack(faces)
+
+    def join(
+        self,
+        target: FaceParts,
+        driven: FaceParts,
+        *,
+        regions: Sequence[str] = (),
+        order: str = "paper",
+        moving: bool = False,
+    ) -> JoinedFace:
+        """M_swap and S_swap (section 3.1), and where the result is laid in; see :mod:`recompose`.
+
+        Raises:
+            OptionError: an unknown region or order, or maps of unlike size.
+        """
+        return recompose.join_faces(target, driven, regions=regions, order=order, moving=moving, side=self.size)
 
     def terms(self) -> tuple[dict[str, float], tuple[str, ...]]:
         """The loss terms that :meth:`optimise` has, with their weights: the preset's without the adversarial one; and those whose

@@ -17,6 +17,7 @@ import numpy as np
 
 from understudy.errors import OptionError
 from understudy.faces.regions import Region
+from understudy.family import FaceParts, JoinedFace
 
 Order = Literal["paper", "code"]
 
@@ -31,6 +32,8 @@ ABOVE = (Region.HAIR, Region.GLASSES, Region.EARS, Region.EARRINGS)
 """The target's regions that stay on top of the face."""
 KEPT_IN_PICTURE = (Region.BACKGROUND, Region.EARRINGS, Region.HAIR)
 """Regions of a swapped face that the target's own pixels stay in (published code)."""
+KEPT_IN_FOOTAGE = (*KEPT_IN_PICTURE, Region.EARS, Region.NECK)
+"""The same for footage (the published code for video): necks and ears that are made anew would shimmer."""
 _EMPTY = 255
 
 
@@ -178,15 +181,20 @@ def swap_textures(
 
 
 def foreground(
-    recomposed: Recomposed, *, strengths: Mapping[Region, float] | None = None, radius: float | None = None
+    recomposed: Recomposed,
+    *,
+    strengths: Mapping[Region, float] | None = None,
+    kept: Sequence[Region] = KEPT_IN_PICTURE,
+    radius: float | None = None,
 ) -> np.ndarray:
     """Where a swapped face is laid into the picture, (h, w) bool: all but background, hair and earrings, and the filled holes.
 
     Args:
         strengths: of a swap of some regions; then these regions alone, and what their new shapes uncover.
+        kept: regions that the picture keeps.
         radius: how far it is dilated, pixels of the map; None for the published code's 5 of 512.
     """
-    chosen = ~np.isin(recomposed.regions, KEPT_IN_PICTURE)
+    chosen = ~np.isin(recomposed.regions, kept)
     if strengths is not None:
         named = [region for region, strength in strengths.items() if strength > 0]
         chosen = np.isin(recomposed.regions, named) & ~np.isin(recomposed.regions, (Region.BACKGROUND,))
@@ -214,3 +222,34 @@ def soft_edge(mask: np.ndarray, side: int) -> np.ndarray:
     large = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     inner = eroded(large >= 0.5, 5 * scale)
     return cv2.GaussianBlur(inner.astype(np.float32), (0, 0), max(2.0 * scale, 0.5))
+
+
+def join_faces(
+    target: FaceParts,
+    driven: FaceParts,
+    *,
+    regions: Sequence[str] = (),
+    order: str = "paper",
+    moving: bool = False,
+    side: int,
+) -> JoinedFace:
+    """M_swap and S_swap (section 3.1), and where the result is laid in.
+
+    Args:
+        target, driven: the plate's face, and the source's doing the same.
+        regions: those to swap, each perhaps in part (:func:`parse_strengths`); none is all that a swap takes.
+        order: ``paper`` or ``code``.
+        moving: the picture is a frame of footage.
+        side: of the matte, pixels.
+
+    Raises:
+        OptionError: an unknown region or order, or maps of unlike size.
+    """
+    if order not in ("paper", "code"):
+        raise OptionError(f"--order {order}: choose paper or code.")
+    named = parse_strengths(regions) if regions else None
+    strengths = everything() if named is None else named
+    shape = swap_regions(target.regions, driven.regions, strengths, order=order)
+    values = swap_textures(target.values, driven.values, strengths, target_has=target.shown, driven_has=driven.shown)
+    mask = foreground(shape, strengths=named, kept=KEPT_IN_FOOTAGE if moving else KEPT_IN_PICTURE)
+    return JoinedFace(regions=shape.regions, values=values, matte=soft_edge(mask, side))

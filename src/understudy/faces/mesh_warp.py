@@ -1,0 +1,73 @@
+"""A picture carried from one place of a face's mesh to another, by a thin-plate spline through the points (Bookstein 1989)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from understudy.errors import FaceError
+from understudy.faces import topology
+
+_GRID = 48
+"""Places a side at which the spline is worked out; between them it is smooth."""
+_STIFF = 1e-4
+"""How far the spline may miss a point, so that points which fall together on a turned head do not tear it."""
+_EVERY = 4
+"""Of the mesh's other points every so-many-th is enough."""
+
+
+def warp_points() -> np.ndarray:
+    """Indices of the mesh points that carry a picture: outlines of face, eyes, brows and lips, and some between."""
+    outlines = (
+        *(topology.FACE_OVAL, topology.LIPS_OUTER, topology.LIPS_INNER),
+        *(topology.LEFT_EYE, topology.RIGHT_EYE, topology.LEFT_BROW, topology.RIGHT_BROW),
+    )
+    return np.unique(np.concatenate([*outlines, np.arange(0, topology.NUM_MESH_POINTS, _EVERY)]))
+
+
+def mesh_map(source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
+    """Where every pixel of the carried picture comes from.
+
+    Args:
+        source: (478, 2 or 3) the mesh in the picture, in its unit square.
+        target: (478, 2 or 3) the mesh where it is to be.
+        size: the carried picture's side, pixels.
+
+    Returns:
+        (size, size, 2) float32, x and y in the picture's unit square; beyond the mesh it goes on evenly.
+
+    Raises:
+        FaceError: meshes that are not finite.
+    """
+    chosen = warp_points()
+    start, end = (np.asarray(mesh, np.float64)[chosen, :2] for mesh in (source, target))
+    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        raise FaceError("A face's mesh is not finite, so its picture cannot be carried.")
+    count = len(chosen)
+    # [K + stiffness, P; P', 0] [w; a] = [displacement; 0], K = r² log r², P = (1, x, y).
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = _bend(end[:, None] - end[None]) + _STIFF * np.eye(count)
+    system[:count, count], system[:count, count + 1 :] = 1, end
+    system[count:, :count] = system[:count, count:].T
+    answer = np.zeros((count + 3, 2))
+    answer[:count] = start - end
+    weights = np.linalg.lstsq(system, answer, rcond=None)[0]
+    place = (np.arange(_GRID) + 0.5) / _GRID
+    grid = np.stack(np.meshgrid(place, place), -1).reshape(-1, 2)
+    moved = _bend(grid[:, None] - end[None]) @ weights[:count] + weights[count] + grid @ weights[count + 1 :]
+    field = moved.reshape(_GRID, _GRID, 2).astype(np.float32)
+    field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    own = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    return field + np.stack(np.meshgrid(own, own), -1)
+
+
+def carry(picture: np.ndarray, places: np.ndarray, *, nearest: bool = False) -> np.ndarray:
+    """A square picture (s, s) or (s, s, C) sampled at :func:`mesh_map`'s places; its edge is repeated outside."""
+    pixels = places * picture.shape[0] - 0.5  # OpenCV counts pixel centres as whole numbers
+    how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    return cv2.remap(picture, pixels[..., 0], pixels[..., 1], how, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _bend(offsets: np.ndarray) -> np.ndarray:
+    squared = (offsets**2).sum(-1)
+    return squared * np.log(np.maximum(squared, 1e-12))

@@ -1,0 +1,163 @@
+"""The source's face with the plate's expression and pose: bent by its mesh, made by a family that animates, or as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from understudy.errors import OptionError
+from understudy.faces.align import CropTransform, canonical_transform
+from understudy.faces.mesh_warp import carry, mesh_map
+from understudy.faces.retarget import onto
+from understudy.family import Drive
+from understudy.jobs.regional_source import Source
+from understudy.perform.animate import animate_crops, find_animator
+from understudy.perform.region_faces import RegionFace, region_face
+from understudy.perform.regions import scaled
+
+if TYPE_CHECKING:
+    from understudy.family import Animator, Parser, RegionEditor
+    from understudy.jobs.performance import UnitReader
+
+
+class Reenactor(Protocol):
+    """Gives a source the expression and pose of another face."""
+
+    own_textures: bool
+    """Its pictures have textures of their own; else the source's are as good."""
+
+    def driven(self, target: np.ndarray) -> RegionFace:
+        """The source doing what a face (478, 3), plate pixels, does; in the canonical crop of that face."""
+        ...
+
+
+def open_reenactor(
+    name: str,
+    source: Source,
+    *,
+    editor: RegionEditor,
+    parser: Parser,
+    device: str = "auto",
+    reader: UnitReader | None = None,
+) -> tuple[Reenactor, Path | None]:
+    """The reenactor called ``name``, and the weights that it uses.
+
+    Raises:
+        OptionError: no such family, or it does not animate.
+        CheckpointError: it has no weights here.
+    """
+    if name == "none":
+        return Unmoved(source), None
+    if name == "mesh":
+        return MeshBent(source, editor), None
+    try:
+        family, path = find_animator(None, name)
+    except OptionError as error:
+        raise OptionError(str(error).replace("--method", "--reenact")) from error
+    animator = family.animator(path, device=device)
+    return Animated(source, animator, editor, parser, reader), path
+
+
+class Unmoved:
+    """The source as it is: the paper's ablation without reenactment."""
+
+    own_textures = False
+
+    def __init__(self, source: Source) -> None:
+        self._face = source.faces[0].face
+
+    def driven(self, target: np.ndarray) -> RegionFace:
+        return self._face
+
+
+class MeshBent:
+    """The source's picture and regions carried from its own mesh to the same face doing what the plate's does.
+
+    Nothing is made that the picture does not show: a closed mouth opens onto stretched lips, a turned head shows no new cheek.
+    """
+
+    own_textures = False
+
+    def __init__(self, source: Source, editor: RegionEditor) -> None:
+        self._source, self._editor = source.faces[0], editor
+
+    def driven(self, target: np.ndarray) -> RegionFace:
+        source = self._source
+        mesh = onto(target, source.landmarks)
+        start = source.face.transform.points_to_crop(source.landmarks, 1)
+        return bent(source.face, start, in_canonical_crop(mesh, self._editor.oval_share))
+
+
+class Animated:
+    """The source's picture animated by a family, then carried to the plate's pose where the family does not turn heads."""
+
+    own_textures = True
+
+    def __init__(
+        self,
+        source: Source,
+        animator: Animator,
+        editor: RegionEditor,
+        parser: Parser,
+        reader: UnitReader | None = None,
+    ) -> None:
+        if not animator.signals & {"units", "landmarks"}:
+            raise OptionError(
+                "--reenact: that family is driven by named expressions alone; choose another, mesh or none."
+            )
+        self._source, self._animator, self._editor, self._parser = source.faces[0], animator, editor, parser
+        self._window = scaled(self._source.transform, animator.oval_share)
+        self._still = np.clip(self._window.to_crop(self._source.view, animator.size), 0, 1)
+        self._reader = reader
+        self._units: np.ndarray | None = None
+
+    def driven(self, target: np.ndarray) -> RegionFace:
+        source, turns = self._source, "landmarks" in self._animator.signals
+        posed = onto(target, source.landmarks)
+        mesh = posed if turns else onto(target, source.landmarks, head="still")
+        strength = np.ones(1, np.float32)
+        if turns:
+            drive = Drive(
+                strength=strength,
+                landmarks=self._window.points_to_crop(mesh[None].astype(np.float32), 1),
+                still_landmarks=self._window.points_to_crop(source.landmarks.astype(np.float32), 1),
+            )
+        else:
+            drive = Drive(strength=strength, units=self._measured(target), still_units=self._own_units())
+        (answer,) = animate_crops(self._still, drive, animator=self._animator)
+        landmarks = self._window.points_to_crop(mesh, self._animator.size)
+        face = region_face(answer.crop, landmarks, canonical_transform(landmarks), self._editor, self._parser)
+        if turns:
+            return face
+        return bent(
+            face,
+            in_canonical_crop(mesh, self._editor.oval_share),
+            in_canonical_crop(posed, self._editor.oval_share),
+        )
+
+    def _measured(self, mesh: np.ndarray) -> np.ndarray:
+        if self._reader is None:
+            from understudy.jobs.performance import MeshUnits
+
+            self._reader = MeshUnits()
+        return np.asarray(self._reader.measure(np.asarray(mesh, np.float32)[None]), np.float32)
+
+    def _own_units(self) -> np.ndarray:
+        if self._units is None:
+            self._units = self._measured(self._source.landmarks)[0]
+        return self._units
+
+
+def in_canonical_crop(mesh: np.ndarray, oval_share: float) -> np.ndarray:
+    """A mesh (478, 3) in the unit square of its own canonical crop."""
+    crop: CropTransform = scaled(canonical_transform(np.asarray(mesh, np.float32)), oval_share)
+    return crop.points_to_crop(mesh, 1)
+
+
+def bent(face: RegionFace, start: np.ndarray, end: np.ndarray) -> RegionFace:
+    """A face whose mesh lies at ``start`` of its crop's unit square, carried so that it lies at ``end``."""
+    picture = carry(np.ascontiguousarray(face.crop), mesh_map(start, end, face.crop.shape[0]))
+    regions = carry(face.regions, mesh_map(start, end, face.regions.shape[0]), nearest=True)
+    return RegionFace(crop=picture, regions=regions, transform=face.transform)

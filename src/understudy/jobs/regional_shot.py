@@ -1,0 +1,218 @@
+"""Swapping region by region through a shot: what is read of plate and source first, and then a performer for its frames.
+
+The plate is read through once: its region maps are kept small and averaged over time, and the looks of its regions, and of the
+driven source's, over the shot. A frame then depends on its own mesh and on the maps of the frames about it, wherever a run began.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from understudy.errors import InternalError
+from understudy.faces.regions import Region
+from understudy.family import FaceParts, SwapResult
+from understudy.jobs.options_regional import RegionalOptions
+from understudy.jobs.options_swap import SwapOptions
+from understudy.jobs.project import Project
+from understudy.jobs.regional_drive import Reenactor, open_reenactor
+from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
+from understudy.jobs.shot_frames import Plan, read_frames
+from understudy.jobs.track import FaceFinder
+from understudy.media.clip import Clip
+from understudy.perform.region_faces import crop_shares
+from understudy.perform.regions import open_parser, read_face, scaled
+from understudy.provenance.record import RunRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from understudy.family import Family, Parser, RegionEditor
+    from understudy.perform.swap import CropFace
+
+Progress = Callable[[str, int, int | None], None]
+_KEPT_SIDE = 256
+"""Most pixels a side of the maps that are kept."""
+_LOOKED_AT = 24
+"""Frames of a shot whose looks are averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    values: np.ndarray
+    shown: np.ndarray
+
+
+class RegionalShot:
+    """A performer for one shot (see ``understudy.perform.swap.FacePerformer``).
+
+    Attributes:
+        identities: the one whose face is put on.
+        size: side of its crops, pixels.
+        oval_share: height of the face in them.
+        seam: how its crops are laid in.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        options: RegionalOptions,
+        *,
+        editor: RegionEditor,
+        parser: Parser,
+        source: Source,
+        reenactor: Reenactor,
+    ) -> None:
+        self.identities = (identity,)
+        self.size, self.oval_share, self.seam = editor.size, editor.oval_share, options.seam
+        self._options, self._editor = options, editor
+        self._parser, self._source, self._reenactor = parser, source, reenactor
+        self._maps: dict[tuple[int, int], bytes] = {}
+        self._order: dict[int, list[int]] = {}
+        self._side = min(editor.map_size, _KEPT_SIDE)
+        self._target: dict[int, _Look] = {}
+        self._driven: dict[int, _Look] = {}
+        self._moving = False
+
+    def prepare(self, plate: Clip, plan: Plan, progress: Progress = lambda stage, done, total: None) -> None:
+        """Read the plate through: every frame that ``plan`` has."""
+        numbers = [number for number in plate.numbers if number in plan]
+        self._moving = len(plate) > 1
+        looked = {numbers[round(place)] for place in np.linspace(0, len(numbers) - 1, min(_LOOKED_AT, len(numbers)))}
+        looks: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        driven: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for done, frame in enumerate(read_frames(plate, numbers)):
+            progress("regions", done, len(numbers))
+            view = frame.view()
+            for found in plan[frame.number]:
+                track = found.face.track
+                reading = read_face(view, found.face.landmarks, found.transform, self._parser)
+                crop = scaled(found.transform, self.oval_share)
+                shares = crop_shares(reading, crop, self._side)
+                self._maps[frame.number, track] = zlib.compress(np.round(shares * 255).astype(np.uint8).tobytes(), 1)
+                self._order.setdefault(track, []).append(frame.number)
+                if frame.number in looked and self._options.textures == "shot":
+                    picture = np.clip(crop.to_crop(view, self.size), 0, 1)
+                    looks.setdefault(track, []).append(self._look(picture, self._labels(shares)))
+                    if self._reenactor.own_textures:
+                        face = self._reenactor.driven(found.face.landmarks)
+                        driven.setdefault(track, []).append(self._look(face.crop, face.regions))
+        progress("regions", len(numbers), len(numbers))
+        for track, found in looks.items():
+            self._target[track] = _mean(found)
+        for track, found in driven.items():
+            self._driven[track] = _mean(found)
+
+    def swap(self, crops: np.ndarray, identity: str) -> SwapResult:
+        """Not to be asked without the faces' meshes; see :meth:`swap_faces`."""
+        raise InternalError("a swap by region needs the plate's meshes")
+
+    def swap_faces(self, crops: np.ndarray, identity: str, faces: Sequence[CropFace]) -> SwapResult:
+        """(B, size, size, 3) crops of the plate, and who is in them -> the swapped faces, and where they are to be laid in."""
+        made, mattes = [], []
+        for crop, face in zip(crops, faces, strict=True):
+            picture, matte = self._swapped(crop, face)
+            made.append(picture)
+            mattes.append(matte)
+        return SwapResult(crops=np.stack(made), mattes=np.stack(mattes))
+
+    def _swapped(self, crop: np.ndarray, face: CropFace) -> tuple[np.ndarray, np.ndarray]:
+        regions = self._labels(self._calm(face.number, face.track))
+        driven = self._reenactor.driven(face.landmarks)
+        target = self._target.get(face.track)
+        if target is None:
+            target = _mean([self._look(crop, regions)])
+        source = self._driven.get(face.track)
+        if source is None:
+            if self._reenactor.own_textures:
+                source = _mean([self._look(driven.crop, driven.regions)])
+            else:
+                source = _Look(values=self._source.values, shown=self._source.shown)
+        joined = self._editor.join(
+            FaceParts(regions=regions, values=target.values, shown=target.shown),
+            FaceParts(regions=_sized(driven.regions, len(regions)), values=source.values, shown=source.shown),
+            regions=self._options.regions,
+            order=self._options.order,
+            moving=self._moving,
+        )
+        return self._editor.make(joined.values[None], joined.regions[None])[0], joined.matte
+
+    def _calm(self, number: int, track: int) -> np.ndarray:
+        """The shares (s, s, 12) of a frame, averaged over the frames about it."""
+        numbers = self._order[track]
+        place = numbers.index(number)
+        first = max(0, place - self._options.calm)
+        near = [n for n in numbers[first : place + self._options.calm + 1] if abs(n - number) <= self._options.calm]
+        total = np.zeros((self._side, self._side, len(Region)), np.float32)
+        for other in near:
+            kept = np.frombuffer(zlib.decompress(self._maps[other, track]), np.uint8)
+            total += kept.reshape(total.shape)
+        return total / np.float32(255 * len(near))
+
+    def _labels(self, shares: np.ndarray) -> np.ndarray:
+        """Shares of any size as a region map of the editor's."""
+        size = self._editor.map_size
+        if len(shares) != size:
+            parts = [np.ascontiguousarray(shares[..., k : k + 4]) for k in range(0, len(Region), 4)]
+            shares = np.concatenate(
+                [cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR) for part in parts], -1
+            )
+        return shares.argmax(-1).astype(np.uint8)
+
+    def _look(self, crop: np.ndarray, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = self._editor.read(np.asarray(crop, np.float32)[None], regions[None])
+        return found.values[0], found.shown[0]
+
+
+def _mean(looks: Sequence[tuple[np.ndarray, np.ndarray]]) -> _Look:
+    values, shown = mean_textures(np.stack([look[0] for look in looks]), np.stack([look[1] for look in looks]))
+    return _Look(values=values, shown=shown)
+
+
+def _sized(regions: np.ndarray, size: int) -> np.ndarray:
+    return regions if len(regions) == size else cv2.resize(regions, (size, size), interpolation=cv2.INTER_NEAREST)
+
+
+def open_regional(
+    options: SwapOptions,
+    family: Family,
+    model: Path,
+    *,
+    project: Project | None,
+    finder: FaceFinder,
+    record: RunRecord,
+    parser: Parser | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> RegionalShot:
+    """A performer for a swap region by region, its source read; :meth:`RegionalShot.prepare` comes next.
+
+    Raises:
+        OptionError: an unknown region, identity or reenactor.
+        CheckpointError: weights that cannot be read.
+        FaceError: a picture of the source without a face.
+    """
+    regional = options.regional
+    if parser is None:
+        parser = open_parser(device=options.device)
+    if parser.source is not None:
+        record.add_weights(parser.source)
+    editor = family.editor(model, device=options.device)
+    source = read_source(
+        source_pictures(options.identity, project),
+        editor=editor,
+        parser=parser,
+        finder=finder,
+        cache=project.tracks if project else None,
+        record=record,
+        fit=regional.fit,
+        progress=progress,
+    )
+    reenactor, weights = open_reenactor(regional.reenact, source, editor=editor, parser=parser, device=options.device)
+    if weights is not None:
+        record.add_weights(weights)
+    return RegionalShot(options.identity, regional, editor=editor, parser=parser, source=source, reenactor=reenactor)
