@@ -120,8 +120,7 @@ class RegionCrops:
         if entry.points is not None:
             if regions.shape != picture.shape[:2]:
                 raise DatasetError(
-                    f"{entry.regions} has {regions.shape[1]} x {regions.shape[0]} pixels and its picture "
-                    f"{picture.shape[1]} x {picture.shape[0]}; they must be the same."
+                    f"{entry.regions} has another size than its picture; they must be the same where there are landmarks."
                 )
             return picture, regions
         if len(set(picture.shape[:2])) > 1 or len(set(regions.shape)) > 1:

@@ -170,13 +170,15 @@ def edit_regions(
         began = perf_counter()
         unedited, edited = editor.make(np.stack([values, edit.values]), np.stack([face.regions, edit.regions]))
         alpha, replaced = edit.masks(face.regions, editor.size, everything=not (styles or options.mask is not None))
+        # Without an edit, what is shown is how the model makes the picture: nothing of the picture's own is kept.
+        keeps = options.detail == "keep" and bool(styles or options.mask is not None)
         patch = lay_regions(
             frame.view(),
             edited,
             face.transform,
             alpha,
-            unedited=unedited if options.detail == "keep" and (styles or options.mask is not None) else None,
-            replaced=replaced if options.detail == "keep" else None,
+            unedited=unedited if keeps else None,
+            replaced=replaced if keeps else None,
             blend=options.blend,
         )
         result = _laid(frame, patch.box, patch.view, patch.matte)

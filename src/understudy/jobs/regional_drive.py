@@ -145,9 +145,10 @@ class Animated:
         return np.asarray(self._reader.measure(np.asarray(mesh, np.float32)[None]), np.float32)
 
     def _own_units(self) -> np.ndarray:
-        if self._units is None:
-            self._units = self._measured(self._source.landmarks)[0]
-        return self._units
+        units = self._units
+        if units is None:
+            units = self._units = self._measured(self._source.landmarks)[0]
+        return units
 
 
 def in_canonical_crop(mesh: np.ndarray, oval_share: float) -> np.ndarray:

@@ -144,4 +144,4 @@ def mean_textures(values: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np
     """(N, 12, L) textures averaged over the pictures that show each region, and (12,) whether any does."""
     counts = shown.astype(np.float32)
     mean = (values * counts[:, :, None]).sum(0) / np.maximum(counts.sum(0), 1)[:, None]
-    return mean.astype(np.float32), shown.any(0)
+    return mean.astype(np.float32), np.asarray(shown.any(0))

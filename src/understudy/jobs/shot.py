@@ -168,9 +168,9 @@ def swap_shot(
             if parser.source is not None:
                 record.add_weights(parser.source)
             occlusion = RegionOcclusion(parser)
-        shot: RegionalShot | None = None
+        by_region: RegionalShot | None = None
         if regional is not None:
-            shot = open_regional(
+            by_region = open_regional(
                 options,
                 regional[0],
                 model,
@@ -193,11 +193,11 @@ def swap_shot(
             raise FaceError(f"No frame of {options.plate} has a usable face: {_tally(plan, part.numbers)}.")
 
         composite = options.composite
-        if shot is not None:
-            shot.prepare(plate, plan, progress)
+        if by_region is not None:
+            by_region.prepare(plate, plan, progress)
             if options.regional.light == "source":
                 composite = replace(composite, colour_match="none", contrast="none")
-        used = shot or performer
+        used = by_region or performer
         assert used is not None
         seconds = Seconds()
         recipe = Recipe(

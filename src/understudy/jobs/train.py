@@ -80,7 +80,9 @@ class TrainOptions:
     )
     layout: str = field(
         default="folder",
-        metadata={"help": "How --data is laid out: folder (crops and units.csv), celeba, emotionnet, multipie or rafd."},
+        metadata={
+            "help": "How --data is laid out: folder (the family's own form), celeba, celebamask, emotionnet, multipie or rafd."
+        },
     )
     without: tuple[str, ...] = field(
         default=(),

@@ -145,7 +145,8 @@ class RegionalPerformer:
             (12, L) float32, and the loss before every step and at the end.
         """
         weights, _ = self.terms()
-        losses = InversionLosses(**{**dict.fromkeys(_OFF, 0.0), **weights})
+        terms: dict[str, Any] = {**dict.fromkeys(_OFF, 0.0), **weights}
+        losses = InversionLosses(**terms)
         judges = find_judges(weights) if weights else Judges()
         judges.to(torch.device(self.device))
         discriminator = self._discriminator() if losses.features > 0 else None

@@ -199,8 +199,7 @@ def foreground(
         named = [region for region, strength in strengths.items() if strength > 0]
         chosen = np.isin(recomposed.regions, named) & ~np.isin(recomposed.regions, (Region.BACKGROUND,))
     chosen = chosen | recomposed.holes
-    radius = 5 * chosen.shape[0] / 512 if radius is None else radius
-    return dilated(chosen, radius)
+    return dilated(chosen, 5 * chosen.shape[0] / 512 if radius is None else radius)
 
 
 def dilated(mask: np.ndarray, radius: float) -> np.ndarray:

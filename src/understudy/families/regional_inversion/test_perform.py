@@ -23,6 +23,7 @@ from understudy.families.regional_inversion.recompose import (
     eroded,
     everything,
     foreground,
+    join_faces,
     parse_strengths,
     present,
     soft_edge,
@@ -30,6 +31,7 @@ from understudy.families.regional_inversion.recompose import (
     swap_textures,
 )
 from understudy.families.regional_inversion.settings import RegionalSettings
+from understudy.family import FaceParts
 
 R = Region
 TINY = RegionalSettings(
@@ -144,6 +146,22 @@ def test_the_soft_edge_lies_inside() -> None:
     # Shrunk by 5 pixels, then blurred: a half at the shrunk edge, next to nothing at the old one.
     assert alpha[512, 261] == pytest.approx(0.5, abs=0.15)
     assert alpha[512, 254] < 0.01
+
+
+def test_two_faces_are_joined() -> None:
+    regions = np.full((64, 64), R.SKIN, np.uint8)
+    regions[:20], regions[40:], regions[24:30, 20:40] = R.HAIR, R.NECK, R.EYES
+    shown = present(regions)
+    target = FaceParts(regions=regions, values=np.zeros((12, 2), np.float32), shown=shown)
+    driven = FaceParts(regions=regions, values=np.ones((12, 2), np.float32), shown=shown)
+    still, footage = (join_faces(target, driven, moving=moving, side=64) for moving in (False, True))
+    assert still.values[R.SKIN, 0] == still.values[R.NECK, 0] == 1 and still.values[R.HAIR, 0] == 0
+    assert still.matte[35, 32] == footage.matte[35, 32] == 1 and still.matte[5, 32] == 0
+    assert still.matte[60, 32] == 1 and footage.matte[60, 32] == 0, "in footage the neck stays the plate's"
+    eyes = join_faces(target, driven, regions=["eyes"], side=64)
+    assert eyes.matte[27, 30] > 0.5 and eyes.matte[35, 50] == 0
+    with pytest.raises(OptionError, match="--order other"):
+        join_faces(target, driven, order="other", side=64)
 
 
 # -- textures ------------------------------------------------------------------------------------------------------------------
