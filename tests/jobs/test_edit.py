@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from understudy import families
 from understudy.errors import CheckpointError, ConsentError, FaceError, MediaError, OptionError
 from understudy.faces.align import fit_mesh, mean_mesh
 from understudy.faces.face import Face
@@ -17,6 +18,7 @@ from understudy.faces.regions import Region
 from understudy.family import Textures
 from understudy.jobs.edit import EditOptions, edit_regions
 from understudy.jobs.options_edit import parse_style
+from understudy.perform.region_faces import find_editor
 
 WIDTH, HEIGHT, FACE = 240, 200, 80
 COLOURS = {
@@ -191,9 +193,10 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
         edit(tmp_path, style=(f"lips={other}",))
     with pytest.raises(OptionError, match="Say what is to change"):
         EditOptions(still="portrait.png")
-    with pytest.raises(CheckpointError):
-        options = EditOptions(still=str(tmp_path / "portrait.png"), output=tmp_path / "e.png", optimise=True)
-        edit_regions(options, parser=Parser(), finder=Finder())  # no weights are packaged for this family yet
+    with pytest.raises(OptionError, match="--method comb does not edit by region"):
+        find_editor(None, "comb")
+    with pytest.raises(CheckpointError, match="is a warping model, and one of regional_inversion is needed"):
+        find_editor(families.get("warping").default_weights)
 
 
 def test_styles_are_read() -> None:

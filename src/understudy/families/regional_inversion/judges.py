@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from understudy.families.regional_inversion.encoder import stages
+from understudy.families.regional_inversion.parsing_network import BiSeNet, standardised
 
 ALEX_MEAN, ALEX_DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 ALEX_CHANNELS = (64, 192, 384, 256, 256)
@@ -103,6 +104,22 @@ class IdentityNetwork(nn.Module):
         return [*answers, self.output_layer(x)]
 
 
+class ParserFeatures(nn.Module):
+    """A face parser's backbone: answers at 1/2 to 1/32 of the side. It is shown no mesh."""
+
+    def __init__(self, parser: BiSeNet) -> None:
+        super().__init__()
+        self.backbone, self.guide, self.side = parser.cp.resnet, parser.settings.guide, parser.settings.size
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        x = standardised(((pictures + 1) / 2).clamp(0, 1))
+        if x.shape[-1] > self.side:
+            x = functional.adaptive_avg_pool2d(x, self.side)
+        if self.guide:
+            x = torch.cat([x, x.new_zeros(len(x), self.guide, *x.shape[2:])], 1)
+        return list(self.backbone(x))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judges:
     """The judges that are at hand."""
@@ -110,7 +127,7 @@ class Judges:
     lpips: Lpips | None = None
     identity: IdentityNetwork | None = None
     parser: nn.Module | None = None
-    """Pictures to a sequence of answers at several depths, for instance a BiSeNet's ``cp.resnet``."""
+    """Pictures to a sequence of answers at several depths."""
 
     def modules(self) -> list[nn.Module]:
         return [module for module in vars(self).values() if module is not None]
@@ -178,4 +195,28 @@ def find_judges(terms: Mapping[str, float]) -> Judges:
         except WeightsError as error:
             raise WeightsError(f"{error} Or train without it: --without {term}.") from error
         found[term] = load_lpips(*paths) if term == "lpips" else load_identity(*paths)
+    if terms.get("parsing", 0) > 0:
+        found["parser"] = _parser_features()
     return Judges(**found)  # type: ignore[arg-type]
+
+
+def _parser_features() -> ParserFeatures:
+    """Of the public parser where it is at hand, else of the packaged one.
+
+    Raises:
+        WeightsError: neither is here.
+    """
+    from understudy.errors import WeightsError
+    from understudy.families.regional_inversion import parsing, parsing_official
+    from understudy.provenance import weights
+
+    if weights.locate("face-parsing") is not None:
+        network = parsing_official.load_public(weights.find("face-parsing"))
+    elif parsing.PACKAGED.is_file():
+        network = parsing.load_parser(parsing.PACKAGED)
+    else:
+        raise WeightsError(
+            "The term parsing needs a face parser, and none is packaged or at hand (understudy weights list). Train without it: "
+            "--without parsing."
+        )
+    return ParserFeatures(network).eval().requires_grad_(False)

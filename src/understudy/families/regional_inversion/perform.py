@@ -111,13 +111,11 @@ class RegionalPerformer:
         missing = []
         if self._path is None or not has_discriminator(self._path):
             missing += [name for name in ("features",) if name in weights]
-        for name in ("lpips", "identity"):
+        for name in ("lpips", "identity", "parsing"):
             try:
                 find_judges({name: weights.get(name, 0.0)})
             except (WeightsError, CheckpointError):
                 missing.append(name)
-        if "parsing" in weights:
-            missing.append("parsing")
         return {name: value for name, value in weights.items() if name not in missing}, tuple(missing)
 
     def optimise(

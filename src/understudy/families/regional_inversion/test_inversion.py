@@ -30,9 +30,10 @@ from understudy.families.regional_inversion.generator_training import (
     r1_penalty,
 )
 from understudy.families.regional_inversion.inversion_training import InversionNetwork, InversionTrainable
-from understudy.families.regional_inversion.judges import Judges, distances, find_judges
+from understudy.families.regional_inversion.judges import Judges, ParserFeatures, distances, find_judges
 from understudy.families.regional_inversion.losses import InversionLosses, gram, reconstruction_loss
 from understudy.families.regional_inversion.network import RegionalInversion, mean_latent
+from understudy.families.regional_inversion.parsing_network import BiSeNet, ParserSettings
 from understudy.families.regional_inversion.places import RegionMaps
 from understudy.families.regional_inversion.recipes import GENERATOR, INVERSION
 from understudy.families.regional_inversion.settings import RegionalSettings, settings_of
@@ -227,6 +228,21 @@ def test_judges_that_are_not_at_hand_are_named(monkeypatch: pytest.MonkeyPatch, 
     assert find_judges({"l2": 1.0, "lpips": 0.0}).modules() == []
     with pytest.raises(WeightsError, match="--without identity"):
         find_judges({"identity": 0.1})
+
+
+def test_a_parsers_backbone_judges_at_five_depths() -> None:
+    torch.manual_seed(0)
+    narrow = BiSeNet(ParserSettings(classes=12, widths=(4, 8, 8, 8), context=8, guide=6, size=64)).eval()
+    judge = ParserFeatures(narrow)
+    answers = judge(torch.rand(2, 3, 128, 128) * 2 - 1)
+    assert [a.shape[-1] for a in answers] == [32, 16, 8, 4, 2]
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    only = InversionLosses(**{**dict.fromkeys(("l2", "lpips", "identity", "adversarial"), 0.0), "parsing": 0.1})
+    same, _ = reconstruction_loss(pictures, pictures, only, Judges(parser=judge))
+    other, parts = reconstruction_loss(-pictures, pictures, only, Judges(parser=judge))
+    assert same.item() == pytest.approx(0, abs=1e-5)
+    torch.testing.assert_close(other, 0.1 * distances(judge(-pictures), judge(pictures)))
+    assert parts.keys() == {"parsing"}
 
 
 # -- adaptive augmentation ---------------------------------------------------------------------------------------------------
