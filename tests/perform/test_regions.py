@@ -136,6 +136,20 @@ def test_beyond_the_canvas_there_is_background():
     assert (labels[:, 120:] == Region.BACKGROUND).all() and labels[60, 60] != Region.BACKGROUND
 
 
+def test_beyond_the_plate_there_is_nothing():
+    points = mesh(60, 40, 60)
+    view = np.full((150, 120, 3), 0.1, np.float32)  # "hair" to its very edges
+    reading = read_face(view, points, canonical_transform(points), ByColour())
+    corners = reading.transform.points_to_crop(np.array([[0.0, 0.0], [120.0, 150.0]]), CANVAS)
+    (x0, y0), (x1, y1) = np.round(corners).astype(int)
+    labels = reading.shares.argmax(-1)
+    inside = np.zeros(labels.shape, bool)
+    inside[max(0, y0) : y1, max(0, x0) : x1] = True
+    assert inside.any() and not inside.all()
+    assert (labels[~inside] == Region.BACKGROUND).all()
+    assert (labels[inside] == Region.HAIR).mean() > 0.95
+
+
 def test_islands_go_and_what_touches_the_head_stays():
     shares = np.zeros((200, 200, 12), np.float32)
     labels = np.zeros((200, 200), int)

@@ -98,7 +98,23 @@ def read_face(view: np.ndarray, landmarks: np.ndarray, transform: CropTransform,
     joined = cv2.resize(read[0], (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
     for crop, answer, border in ((crops[1], read[1], 0.12), (crops[2], read[2], 0.16)):
         joined = _laid_in(joined, answer, canvas, crop, border)
+    # Beyond the plate lie its last pixels, repeated: streaks that look like hair.
+    joined[~_on_plate(canvas, view.shape[1::-1])] = _NOTHING
     return Reading(shares=without_islands(joined), transform=canvas)
+
+
+_NOTHING = np.eye(len(Region), dtype=np.float32)[Region.BACKGROUND]
+
+
+def _on_plate(canvas: CropTransform, size: tuple[int, int]) -> np.ndarray:
+    """(CANVAS, CANVAS) bool: the canvas's pixels whose centres lie on a plate of ``size`` (width, height)."""
+    place = (np.arange(CANVAS) + 0.5) / CANVAS
+    matrix = np.linalg.inv(np.vstack([canvas.matrix, (0, 0, 1)]))[:2]
+    inside = np.ones((CANVAS, CANVAS), bool)
+    for (across, down, start), length in zip(matrix, size, strict=True):
+        there = across * place[None] + down * place[:, None] + start
+        inside &= (there >= 0) & (there <= length)
+    return inside
 
 
 def _laid_in(
@@ -148,9 +164,7 @@ def without_islands(shares: np.ndarray) -> np.ndarray:
         return shares
     # With the soft edge around them.
     lost = ((cv2.dilate(alone, np.ones((9, 9), np.uint8)) > 0) & ((parts == 0) | (alone > 0)))[..., None]
-    background = np.zeros(len(Region), np.float32)
-    background[Region.BACKGROUND] = 1
-    return np.where(lost, background, shares)
+    return np.where(lost, _NOTHING, shares)
 
 
 def plate_shares(
