@@ -11,13 +11,14 @@ import pytest
 from understudy.errors import ConsentError, OptionError
 from understudy.faces.align import mean_mesh
 from understudy.faces.regions import Region
+from understudy.faces.topology import LIPS_INNER
 from understudy.families.regional_inversion.recompose import join_faces
 from understudy.family import AnimateResult, Drive
 from understudy.jobs import regional_drive
 from understudy.jobs import shot as shot_job
 from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
-from understudy.jobs.regional_drive import Animated, MeshBent, Unmoved
+from understudy.jobs.regional_drive import Animated, MeshBent, Unmoved, with_mouth
 from understudy.jobs.regional_source import mean_textures
 from understudy.jobs.shot import swap_shot
 from understudy.perform.swap import FacePerformer
@@ -198,6 +199,21 @@ def test_a_source_is_read_and_bent_by_its_mesh(source) -> None:
     turned = MeshBent(source, Joining()).driven(target_mesh(25)).regions
     columns = [np.flatnonzero((labels == Region.LIPS).any(0)).mean() for labels in (own, turned)]
     assert abs(columns[1] - columns[0]) > 1
+
+
+def test_a_closed_mouth_gets_the_shape_of_an_open_one() -> None:
+    mesh = 0.5 * mean_mesh() + (0.5, 0.5, 0)
+    lips = np.full((128, 128), Region.LIPS, np.uint8)
+    closed = mesh.copy()
+    closed[LIPS_INNER, 1] = closed[LIPS_INNER, 1].mean()
+    assert Region.MOUTH not in with_mouth(lips, closed)
+    opened = mesh.copy()
+    lower = LIPS_INNER[11:]
+    opened[lower, 1] += 0.06
+    found = with_mouth(lips, opened)
+    rows = np.flatnonzero((found == Region.MOUTH).any(1)) / 128
+    assert rows.min() >= mesh[13, 1] - 0.02 and rows.max() <= opened[14, 1] + 0.02
+    assert (found == Region.MOUTH).sum() > 20
 
 
 class Mover:

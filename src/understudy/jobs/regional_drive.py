@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import cv2
 import numpy as np
 
 from understudy.errors import OptionError
 from understudy.faces.align import CropTransform, canonical_transform
 from understudy.faces.mesh_warp import carry, mesh_map
+from understudy.faces.regions import Region
 from understudy.faces.retarget import onto
+from understudy.faces.topology import LIPS_INNER
 from understudy.family import Drive
 from understudy.jobs.regional_source import Source
 from understudy.perform.animate import animate_crops, find_animator
@@ -75,7 +79,8 @@ class Unmoved:
 class MeshBent:
     """The source's picture and regions carried from its own mesh to the same face doing what the plate's does.
 
-    Nothing is made that the picture does not show: a closed mouth opens onto stretched lips, a turned head shows no new cheek.
+    Nothing is made that the picture does not show: a turned head shows no new cheek, and beyond 25 degrees or so the far side
+    folds. A mouth that was closed gets the region of an opened one by its landmarks; what is in it stays the plate's.
     """
 
     own_textures = False
@@ -87,7 +92,9 @@ class MeshBent:
         source = self._source
         mesh = onto(target, source.landmarks)
         start = source.face.transform.points_to_crop(source.landmarks, 1)
-        return bent(source.face, start, in_canonical_crop(mesh, self._editor.oval_share))
+        end = in_canonical_crop(mesh, self._editor.oval_share)
+        face = bent(source.face, start, end)
+        return face if Region.MOUTH in source.face.regions else replace(face, regions=with_mouth(face.regions, end))
 
 
 class Animated:
@@ -155,6 +162,16 @@ def in_canonical_crop(mesh: np.ndarray, oval_share: float) -> np.ndarray:
     """A mesh (478, 3) in the unit square of its own canonical crop."""
     crop: CropTransform = scaled(canonical_transform(np.asarray(mesh, np.float32)), oval_share)
     return crop.points_to_crop(mesh, 1)
+
+
+def with_mouth(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:
+    """A region map whose lips are parted where the mesh (478, 3), in the map's unit square, parts them."""
+    inner = mesh[LIPS_INNER, :2] * regions.shape[0]
+    opened = np.zeros_like(regions)
+    cv2.fillPoly(opened, [np.round((inner - 0.5) * 16).astype(np.int32)], 1, shift=4)
+    # Closed lips leave a line of a pixel, which is no mouth.
+    opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
+    return np.where(opened & np.isin(regions, (Region.LIPS, Region.SKIN)), np.uint8(Region.MOUTH), regions)
 
 
 def bent(face: RegionFace, start: np.ndarray, end: np.ndarray) -> RegionFace:
