@@ -33,12 +33,12 @@ def shrink(x: Tensor, size: int) -> Tensor:
 class Guide(nn.Module):
     """The network that training starts from, held still."""
 
-    def __init__(self, start: CombNetwork, own: Mapping[str, tuple[Tensor, Tensor]], *, size: int = 16) -> None:
+    def __init__(self, start: CombNetwork, own: Mapping[str, tuple[Tensor, Tensor]], *, size: int = 8) -> None:
         """
         Args:
             start: an unmodulated comb; it is copied.
             own: by identity, (B, 3, s, s) pictures of its own in [0, 1] and (B, 1, s, s) weights.
-            size: side to which pictures are shrunk.
+            size: side to which pictures are shrunk. At 16 brows and eyes still show, and the start's would be kept with the light.
         """
         super().__init__()
         self.size = size
