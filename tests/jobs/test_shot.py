@@ -42,7 +42,10 @@ def project(tmp_path):
 
     from understudy.checkpoint import ModelCard, save_checkpoint
 
-    people = {"anna": Consent(granted_by="Anna", scope=("train", "render")), "ben": Consent(granted_by="B", scope=("train",))}
+    people = {
+        "anna": Consent(granted_by="Anna", scope=("train", "render")),
+        "ben": Consent(granted_by="B", scope=("train",)),
+    }
     project = new_project(tmp_path / "show", identities=people)
     card = ModelCard(family="comb", preset="test", network={"identities": ["anna", "ben"]})
     save_checkpoint(project.runs / "first" / "model.safetensors", {"a": torch.zeros(1)}, card)
@@ -96,9 +99,7 @@ def run(project, fake_finder):
 
     def run(source, drawn, *, progress=lambda *step: None, performer=None, **options):
         options = {"plate": source, "identity": "anna", "project": project.root} | options
-        return swap_shot(
-            SwapOptions(**options), progress, performer=performer or Painter(), finder=fake_finder(drawn)
-        )
+        return swap_shot(SwapOptions(**options), progress, performer=performer or Painter(), finder=fake_finder(drawn))
 
     return run
 

@@ -59,7 +59,8 @@ class EvaluateModelOptions:
     fail_above: tuple[str, ...] = ()
     """Fail if a measure is more, such as pose=5; repeat it for several."""
     output: Path | None = field(
-        default=None, metadata={"help": "Folder for report.html, report.json and the sheet. Default: evaluate/ in the run."}
+        default=None,
+        metadata={"help": "Folder for report.html, report.json and the sheet. Default: evaluate/ in the run."},
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
 
