@@ -10,7 +10,7 @@ from understudy.faces.align import canonical_transform, mean_mesh
 from understudy.faces.parse import GUIDE, face_mask
 from understudy.faces.regions import Region
 from understudy.perform import regions
-from understudy.perform.regions import CANVAS, RegionOcclusion, plate_shares, read_face, scaled, settled
+from understudy.perform.regions import CANVAS, RegionOcclusion, plate_shares, read_face, scaled, settled, surer
 
 SKIN, HAIR, BROWN = (0.9, 0.7, 0.6), (0.2, 0.1, 0.05), 0.35
 
@@ -160,6 +160,12 @@ def test_islands_go_and_what_touches_the_head_stays():
     kept = regions.without_islands(shares).argmax(-1)
     assert (kept[60:170, 70:85] == Region.HAIR).all() and (kept[80:130, 85:115] == Region.SKIN).all()
     assert (kept[10:30, 10:40] == Region.BACKGROUND).all()
+
+
+def test_surer_shares_by_hand():
+    shares = np.zeros((1, 12), np.float32)
+    shares[0, [4, 6]] = (0.75, 0.25)
+    np.testing.assert_allclose(surer(shares)[0, [4, 6]], (0.9, 0.1), rtol=1e-5)
 
 
 def test_settled_shares_have_no_traces():

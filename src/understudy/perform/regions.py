@@ -181,11 +181,12 @@ def plate_shares(
         The band's rows, and (rows, W, 12) float32, sums of 1.
     """
     height, width = view.shape[:2]
-    factors = {}
+    factors, sure = {}, {}
     for place in chosen:
         reading = readings[place]
+        sure[place] = surer(reading.shares)
         small = np.clip(warp(view, reading.transform.for_size(_FITTED), (_FITTED, _FITTED)), 0, 1)
-        outer = cv2.resize(reading.shares[..., list(OUTER)], (_FITTED, _FITTED), interpolation=cv2.INTER_AREA)
+        outer = cv2.resize(sure[place][..., list(OUTER)], (_FITTED, _FITTED), interpolation=cv2.INTER_AREA)
         factors[place] = fit_edges(small, outer, radius=_RADIUS)
     for first in range(0, height, BAND):
         rows = slice(first, min(first + BAND, height))
@@ -210,7 +211,7 @@ def plate_shares(
             found = np.empty((size[1], size[0], len(Region)), np.float32)
             for region, planes in zip(OUTER, factors[place], strict=True):
                 found[..., region] = apply_edges(band[:, columns], warp(planes, fitted, size))
-            inner = readings[place].shares[..., list(INNER)]
+            inner = sure[place][..., list(INNER)]
             halves = [warp(np.ascontiguousarray(inner[..., half]), matrix, size) for half in (np.s_[:4], np.s_[4:])]
             inner = np.concatenate(halves, -1)
             left = np.clip(1 - found[..., list(OUTER)].sum(-1), 0, 1)
@@ -218,6 +219,15 @@ def plate_shares(
             found = settled(found)
             shares[:, columns][own[:, columns]] = found[own[:, columns]]
         yield rows, shares
+
+
+def surer(shares: np.ndarray) -> np.ndarray:
+    """Shares (..., 12) squared and brought back to a sum of 1.
+
+    A parser that has seen every colour of hair is seldom sure; a matte of what it holds for likely should be whole all the same.
+    """
+    squares = np.square(shares)
+    return squares / np.maximum(squares.sum(-1, keepdims=True), 1e-6)
 
 
 def settled(shares: np.ndarray) -> np.ndarray:

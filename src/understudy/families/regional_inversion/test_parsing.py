@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,3 +216,21 @@ def test_training_learns_and_its_checkpoint_is_read_again(tmp_path):
     )
     with pytest.raises(CheckpointError, match="not of its parser"):
         region_parser(path)
+
+
+@pytest.mark.parametrize("name", ["anton_r1", "jun_r2"])
+def test_the_packaged_parser_reads_a_face_that_it_has_not_seen(name):
+    """The demo's first frames, without the mesh: regions lie above each other as they do in a face."""
+    import understudy
+    from understudy.media.clip import open_clip
+
+    with open_clip(Path(understudy.__file__).parent / "jobs" / "demo_media" / f"{name}.mp4") as clip:
+        view = clip.frame(1).view()
+    parser = region_parser(device="cpu")
+    crop = view.reshape(256, 2, 256, 2, 3).mean((1, 3))
+    found = parser.parse(crop[None])[0].argmax(-1)
+    shares = {region: (found == region).mean() for region in Region}
+    assert 0.1 < shares[Region.SKIN] < 0.25 and 0.04 < shares[Region.HAIR] < 0.12 and 0.02 < shares[Region.NECK] < 0.1
+    heights = [np.nonzero(found == region)[0].mean() for region in (Region.HAIR, Region.NOSE, Region.LIPS, Region.NECK)]
+    assert heights == sorted(heights)
+    assert not found[:10].any() and not found[:, :20].any() and not found[:, -20:].any()
