@@ -136,18 +136,28 @@ def test_beyond_the_canvas_there_is_background():
     assert (labels[:, 120:] == Region.BACKGROUND).all() and labels[60, 60] != Region.BACKGROUND
 
 
-def test_beyond_the_plate_there_is_nothing():
-    points = mesh(60, 40, 60)
-    view = np.full((150, 120, 3), 0.1, np.float32)  # "hair" to its very edges
-    reading = read_face(view, points, canonical_transform(points), ByColour())
-    corners = reading.transform.points_to_crop(np.array([[0.0, 0.0], [120.0, 150.0]]), CANVAS)
-    (x0, y0), (x1, y1) = np.round(corners).astype(int)
-    labels = reading.shares.argmax(-1)
-    inside = np.zeros(labels.shape, bool)
-    inside[max(0, y0) : y1, max(0, x0) : x1] = True
-    assert inside.any() and not inside.all()
-    assert (labels[~inside] == Region.BACKGROUND).all()
-    assert (labels[inside] == Region.HAIR).mean() > 0.95
+def test_mattes_do_not_fade_at_the_plates_edge():
+    points = mesh(60, 60, 60)
+    view = plate(points, (150, 120))
+    view[75:, 45:75] = SKIN  # a neck down to the last row
+    view[60:, 98:] = HAIR
+    shares = regions_of(view, [read_face(view, points, canonical_transform(points), ByColour())], [0])
+    assert shares[-1, 50:70, Region.SKIN].min() > 0.95
+    assert shares[80:, -1, Region.HAIR].min() > 0.95 and shares[-1, 105:, Region.HAIR].min() > 0.95
+
+
+def test_what_hangs_together_beyond_the_plate_alone_is_apart():
+    shares = np.zeros((200, 200, 12), np.float32)
+    labels = np.zeros((200, 200), int)
+    labels[80:160, 85:115] = Region.SKIN
+    labels[150:160] = Region.HAIR  # a streak below the plate joins face and island
+    labels[100:160, 150:180] = Region.HAIR
+    np.put_along_axis(shares, labels[..., None], 1.0, -1)
+    on_plate = np.ones((200, 200), bool)
+    assert (regions.without_islands(shares, on_plate).argmax(-1)[100:140, 155:175] == Region.HAIR).all()
+    on_plate[148:] = False
+    kept = regions.without_islands(shares, on_plate).argmax(-1)
+    assert (kept[100:140, 155:175] == Region.BACKGROUND).all() and (kept[155] == Region.HAIR).mean() > 0.7
 
 
 def test_islands_go_and_what_touches_the_head_stays():
@@ -157,7 +167,7 @@ def test_islands_go_and_what_touches_the_head_stays():
     labels[60:170, 70:85] = Region.HAIR  # touches the face
     labels[10:30, 10:40] = Region.HAIR  # does not
     np.put_along_axis(shares, labels[..., None], 1.0, -1)
-    kept = regions.without_islands(shares).argmax(-1)
+    kept = regions.without_islands(shares, np.ones((200, 200), bool)).argmax(-1)
     assert (kept[60:170, 70:85] == Region.HAIR).all() and (kept[80:130, 85:115] == Region.SKIN).all()
     assert (kept[10:30, 10:40] == Region.BACKGROUND).all()
 

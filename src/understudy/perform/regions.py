@@ -98,9 +98,7 @@ def read_face(view: np.ndarray, landmarks: np.ndarray, transform: CropTransform,
     joined = cv2.resize(read[0], (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
     for crop, answer, border in ((crops[1], read[1], 0.12), (crops[2], read[2], 0.16)):
         joined = _laid_in(joined, answer, canvas, crop, border)
-    # Beyond the plate lie its last pixels, repeated: streaks that look like hair.
-    joined[~_on_plate(canvas, view.shape[1::-1])] = _NOTHING
-    return Reading(shares=without_islands(joined), transform=canvas)
+    return Reading(shares=without_islands(joined, _on_plate(canvas, view.shape[1::-1])), transform=canvas)
 
 
 _NOTHING = np.eye(len(Region), dtype=np.float32)[Region.BACKGROUND]
@@ -145,9 +143,13 @@ def _fours(shares: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(shares[..., first : first + 4]) for first in range(0, len(Region), 4)]
 
 
-def without_islands(shares: np.ndarray) -> np.ndarray:
-    """Shares (h, h, 12) of a canvas without what does not hang together with the head: it becomes background."""
-    there = (1 - shares[..., Region.BACKGROUND] > 0.5).astype(np.uint8)
+def without_islands(shares: np.ndarray, on_plate: np.ndarray) -> np.ndarray:
+    """Shares (h, h, 12) of a canvas without what does not hang together with the head: it becomes background.
+
+    ``on_plate`` (h, h) bool says where the canvas shows the plate. Beyond it lie the plate's last pixels, repeated: streaks that
+    look like hair and join what is apart. They keep their shares, lest mattes fade towards the plate's edge.
+    """
+    there = ((1 - shares[..., Region.BACKGROUND] > 0.5) & on_plate).astype(np.uint8)
     count, found = cv2.connectedComponents(there)
     parts = found.astype(np.int64)
     if count <= 2:
