@@ -208,3 +208,15 @@ def test_what_covers_the_face_is_seen_as_covering():
     # Beside the face lies background, which covers nothing.
     assert visible[64, 5] > 0.95 and visible[5, 5] > 0.95
     assert cv2.minMaxLoc(visible)[0] >= 0
+
+
+def test_what_reaches_over_the_outline_covers_there_too():
+    points = mesh(64, 66, 87)
+    crop = np.full((128, 128, 3), 0.45, np.float32)
+    inside = face_mask(points, 128) > 0.5
+    crop[inside] = SKIN
+    edge = np.flatnonzero(inside[80])[-1]
+    crop[72:88, edge - 25 :] = 0.45  # from the right over the cheek
+    visible = RegionOcclusion(ByColour())(crop, points[:, :2])
+    assert visible[80, edge - 20 : edge + 3].max() < 0.2
+    assert visible[60, edge + 3 :].min() > 0.8

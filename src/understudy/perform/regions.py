@@ -300,10 +300,13 @@ class RegionOcclusion:
         both = self.parser.parse(
             np.stack([picture, picture[:, ::-1]]).astype(np.float32), np.stack([guide, guide[..., ::-1]])
         )
-        shares = (both[0] + both[1, :, ::-1]) / 2
+        shares = surer((both[0] + both[1, :, ::-1]) / 2)
         unit = float(np.linalg.norm(points[10] - points[152]))
         outline = face_mask(points, size)
         inside = cv2.erode(outline, np.ones((2 * round(_TIGHT * unit) + 1,) * 2, np.uint8))
         inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, _TIGHT * unit / 2))
-        covered = shares[..., list(_BEFORE)].sum(-1) + inside * shares[..., Region.BACKGROUND]
+        thing = inside * shares[..., Region.BACKGROUND]
+        # What is seen inside goes on over the outline, where by itself it might be the background.
+        further = cv2.dilate(thing, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (4 * round(_TIGHT * unit) + 1,) * 2))
+        covered = shares[..., list(_BEFORE)].sum(-1) + np.maximum(thing, further * shares[..., Region.BACKGROUND])
         return cv2.resize(1 - np.clip(covered, 0, 1), (side, side), interpolation=cv2.INTER_LINEAR).astype(np.float32)
