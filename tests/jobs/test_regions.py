@@ -69,6 +69,7 @@ class ByMesh:
         self.flicker, self.calls = flicker, 0
 
     def parse(self, crops, guides=None):
+        assert guides is not None
         self.calls += 1
         shares = np.zeros((*crops.shape[:3], len(Region)), np.float32)
         skin = Region.HAIR if self.flicker and self.calls == 3 else Region.SKIN
@@ -162,6 +163,7 @@ def test_layers_are_soft_and_carry_a_cryptomatte(still, tmp_path):
     opened = oiio.ImageInput.open(str(tmp_path / "regions.exr"))
     assert opened is not None
     spec, pixels = opened.spec(), opened.read_image("float")
+    assert pixels is not None
     at = {name: pixels[..., place] for place, name in enumerate(spec.channelnames)}
     assert {"R", "G", "B", "lips.A", "hair.A", "CryptoRegion00.R", "CryptoRegion02.A"} <= set(at)
     total = sum(at[f"{region.name.lower()}.A"] for region in Region)
