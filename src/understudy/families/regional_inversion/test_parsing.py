@@ -208,6 +208,9 @@ def test_training_learns_and_its_checkpoint_is_read_again(tmp_path):
     network = load_parser(path)
     assert asdict(network.settings) == asdict(TINY)
     read = torch.cat([standardised(inputs[:, :3]), inputs[:, 3:]], 1)
+    # Checkpoints keep half the bytes; against the same rounding nothing may differ.
+    kept = {k: v.half().to(v.dtype) if v.is_floating_point() else v for k, v in trainable.parser.state_dict().items()}
+    trainable.parser.load_state_dict(kept)
     trainable.parser.eval()
     with torch.no_grad():
         np.testing.assert_array_equal(network.eval()(read).argmax(1), trainable.parser(read).argmax(1))
