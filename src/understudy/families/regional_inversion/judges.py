@@ -151,7 +151,7 @@ def load_lpips(alexnet: Path, heads: Path) -> Lpips:
     Raises:
         CheckpointError: unreadable, or not these networks.
     """
-    from understudy.families.regional_inversion.foreign import filled, read_tensors
+    from understudy.blocks.foreign import filled, read_tensors
 
     judge = Lpips()
     features = {name: x for name, x in read_tensors(alexnet).items() if name.startswith("features.")}
@@ -167,7 +167,7 @@ def load_identity(path: Path) -> IdentityNetwork:
     Raises:
         CheckpointError: unreadable, or not this network.
     """
-    from understudy.families.regional_inversion.foreign import filled, read_tensors
+    from understudy.blocks.foreign import filled, read_tensors
 
     return filled(IdentityNetwork(), read_tensors(path), path).eval().requires_grad_(False)
 

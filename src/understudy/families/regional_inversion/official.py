@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from understudy.blocks.foreign import filled, read_dictionary, tensors_of
 from understudy.checkpoint import ModelCard, save_checkpoint
 from understudy.errors import CheckpointError
 from understudy.families.regional_inversion.discriminator import Discriminator
-from understudy.families.regional_inversion.foreign import filled, read_dictionary, tensors_of
 from understudy.families.regional_inversion.generator import Generator
 from understudy.families.regional_inversion.network import RegionalInversion
 from understudy.families.regional_inversion.settings import NUM_REGIONS, RegionalSettings

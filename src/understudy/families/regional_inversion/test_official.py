@@ -17,11 +17,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from understudy.blocks.foreign import filled
 from understudy.checkpoint import load_checkpoint
 from understudy.errors import CheckpointError
 from understudy.families.regional_inversion import inert_pickle
 from understudy.families.regional_inversion.discriminator import Discriminator
-from understudy.families.regional_inversion.foreign import filled
 from understudy.families.regional_inversion.generator import Generator
 from understudy.families.regional_inversion.inert_pickle import Made, Name, read_records, tensor_of
 from understudy.families.regional_inversion.judges import AlexFeatures, IdentityNetwork, Lpips, load_lpips

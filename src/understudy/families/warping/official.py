@@ -10,42 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from understudy.blocks.foreign import filled, read_tensors
 from understudy.checkpoint import ModelCard, save_checkpoint
 from understudy.errors import CheckpointError
 from understudy.families.warping.network import Critic, Generator, WarpingSettings
 from understudy.families.warping.recipes import PUBLISHED
 
-WRAPPER = "module."
+WANTED = "the authors' EPOCH_net_gen.pth"
 LICENCE = "MIT (the published code's); the data it was trained on is for research"
-_Module = TypeVar("_Module", bound=nn.Module)
-
-
-def read_tensors(path: Path | str) -> dict[str, Tensor]:
-    """The file's tensors by name, without a wrapper's prefix.
-
-    Raises:
-        CheckpointError: not there, unreadable, holding something that would have to run, or not only tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; name the authors' EPOCH_net_gen.pth.")
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its damage leads to
-        first = str(error).strip().splitlines()[:1]
-        raise CheckpointError(
-            f"{path} is damaged, or holds more than tensors and is not opened for that ({''.join(first)}); copy it anew."
-        ) from error
-    if isinstance(held, Mapping) and isinstance(held.get("state_dict"), Mapping):
-        held = held["state_dict"]
-    if not isinstance(held, Mapping) or not held or not all(isinstance(value, Tensor) for value in held.values()):
-        raise CheckpointError(f"{path} does not hold a dictionary of tensors; name the authors' EPOCH_net_gen.pth.")
-    return {str(name).removeprefix(WRAPPER): value.float() for name, value in held.items()}
 
 
 def settings_from(tensors: Mapping[str, Tensor], path: Path | str) -> WarpingSettings:
@@ -79,10 +54,10 @@ def load_official(path: Path | str) -> Generator:
     """The published generator in ``path``, every weight in its place.
 
     Raises:
-        CheckpointError: see :func:`read_tensors` and :func:`settings_from`; or a layer is missing, too many or of another shape.
+        CheckpointError: see ``blocks.foreign.read_tensors`` and :func:`settings_from`; or a layer does not fit.
     """
-    tensors = read_tensors(path)
-    return _filled(Generator(settings_from(tensors, path)), tensors, path)
+    tensors = read_tensors(path, wanted=WANTED)
+    return filled(Generator(settings_from(tensors, path)), tensors, path)
 
 
 def load_official_critic(path: Path | str, settings: WarpingSettings) -> Critic:
@@ -91,27 +66,8 @@ def load_official_critic(path: Path | str, settings: WarpingSettings) -> Critic:
     Raises:
         CheckpointError: as :func:`load_official`.
     """
-    tensors = read_tensors(path)
-    return _filled(Critic(settings, realism="dis_top.weight" in tensors), tensors, path)
-
-
-def _filled(module: _Module, tensors: Mapping[str, Tensor], path: Path | str) -> _Module:
-    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if wanted != found:
-        missing = sorted(wanted.keys() - found.keys())
-        extra = sorted(found.keys() - wanted.keys())
-        other = sorted(name for name in wanted.keys() & found.keys() if wanted[name] != found[name])
-        parts = [
-            f"{what} {', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
-            for what, names in (("lacks", missing), ("also has", extra), ("has another shape of", other))
-            if names
-        ]
-        raise CheckpointError(
-            f"{path} does not fit: it {', and '.join(parts)}; weights are loaded whole or not at all."
-        )
-    module.load_state_dict(dict(tensors))
-    return module
+    tensors = read_tensors(path, wanted=WANTED)
+    return filled(Critic(settings, realism="dis_top.weight" in tensors), tensors, path)
 
 
 def convert_official(path: Path | str, to: Path | str) -> ModelCard:

@@ -16,15 +16,18 @@ WRAPPER = "module."
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def read_dictionary(path: Path | str) -> Mapping[str, object]:
+def read_dictionary(path: Path | str, *, wanted: str = "the published file") -> Mapping[str, object]:
     """What a file that torch wrote holds, tensors and plain values alone.
+
+    Args:
+        wanted: what a user is told to name instead.
 
     Raises:
         CheckpointError: not there, damaged, holding something that would have to run, or no dictionary.
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; name the published file.")
+        raise CheckpointError(f"{path} does not exist; name {wanted}.")
     try:
         # Some files keep the options of their training, which is a plain record.
         with torch.serialization.safe_globals([argparse.Namespace]):
@@ -35,7 +38,7 @@ def read_dictionary(path: Path | str) -> Mapping[str, object]:
             f"{path} is damaged, or holds more than tensors and is not opened for that ({''.join(first)}); copy it anew."
         ) from error
     if not isinstance(found, Mapping) or not found:
-        raise CheckpointError(f"{path} does not hold a dictionary of tensors; name the published file.")
+        raise CheckpointError(f"{path} does not hold a dictionary of tensors; name {wanted}.")
     return found
 
 
@@ -50,13 +53,13 @@ def tensors_of(found: object, path: Path | str) -> dict[str, Tensor]:
     return {str(name).removeprefix(WRAPPER): value.float() for name, value in found.items()}
 
 
-def read_tensors(path: Path | str) -> dict[str, Tensor]:
-    """A file's tensors by name, as they are or under ``state_dict``.
+def read_tensors(path: Path | str, *, wanted: str = "the published file") -> dict[str, Tensor]:
+    """A file's tensors by name, as they are or under ``state_dict``; ``wanted`` as :func:`read_dictionary` takes it.
 
     Raises:
         CheckpointError: see :func:`read_dictionary` and :func:`tensors_of`.
     """
-    found = read_dictionary(path)
+    found = read_dictionary(path, wanted=wanted)
     inner = found.get("state_dict")
     return tensors_of(inner if isinstance(inner, Mapping) else found, path)
 
