@@ -21,7 +21,7 @@ def gaussian_window(size: int = WINDOW, sigma: float = SIGMA) -> Tensor:
 
 
 def blur(x: Tensor, window: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, C, h - 10, w - 10), only where the whole window lies inside."""
+    """(B, C, h, w) -> (B, C, h - n + 1, w - n + 1) by an (n,) window, only where the whole window lies inside."""
     channels = x.shape[1]
     kernel = window.to(x).expand(channels, 1, -1)
     x = functional.conv2d(x, kernel[:, :, None, :], groups=channels)

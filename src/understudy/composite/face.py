@@ -159,10 +159,10 @@ def composite_patch(
     detail *= face[..., None]
     change -= detail
     if options.skin_detail > 0:
-        meshes = [transform_points(to_box, transform_points(to_crop, np.asarray(landmarks)[:, :2]))]
+        meshes = [np.asarray(landmarks)[:, :2] - (x0, y0)]
         if generated_landmarks is not None:
             meshes.append(transform_points(to_box, np.asarray(generated_landmarks)[:, :2]))
-        change += _skin_detail(plate, change, face, meshes, options, side / abs(np.linalg.det(to_crop[:, :2])) ** 0.5)
+        change += _skin_detail(plate, change, face, meshes, options, transform.side)
     to_box_of_matte = to_box.copy()
     to_box_of_matte[:, :2] *= side / matte.shape[0]
     covered = np.clip(warp(matte, to_box_of_matte, size, border=cv2.BORDER_CONSTANT), 0, 1)
