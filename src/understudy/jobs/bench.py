@@ -271,16 +271,15 @@ def _preset(preset: str, device: str, limits: Limits, seconds: float, scratch: P
         torch.cuda.reset_peak_memory_stats()
     loop.enter_stage(0)
     position = position_at(recipe.stages, 0)
-    # Operations of one picture: counted once, on the smallest batch there is.
-    with FlopCounterMode(display=False) as counted:
-        loop.step(portions(1), position)
-    train_flop = counted.get_total_flops() / len(people)
     batch = portions(stage.batch)
     settle(device)
     began = time.perf_counter()
-    loop.step(batch, position)
+    # Counted on the batch that is timed: an optimiser may multiply matrices too, once a step whatever the batch.
+    with FlopCounterMode(display=False) as counted:
+        loop.step(batch, position)
     settle(device)
     first = time.perf_counter() - began
+    train_flop = counted.get_total_flops() / (len(people) * stage.batch)
     found = times(lambda: loop.step(batch, position), device, seconds=seconds, least=1) if first < seconds else [first]
     pictures_per_second = stage.batch * len(people) / float(np.median(found))
     peak = torch.cuda.max_memory_allocated() / (1 << 30) if device.startswith("cuda") else None
