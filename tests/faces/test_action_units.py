@@ -96,6 +96,19 @@ def test_smoothing_keeps_parabolas_to_the_ends_and_nothing_of_missing_rows():
     np.testing.assert_allclose(smooth(spoilt, 50, missing=missing), units, atol=5e-3)
 
 
+@pytest.mark.parametrize("unit", [ActionUnit.AU12, ActionUnit.AU45])
+def test_gaps_hold_and_are_bridged_without_a_leap(unit):
+    units = np.repeat(2.0 + 2.0 * np.sin(np.arange(60) / 12.0)[:, None], COUNT, axis=1)
+    missing = np.zeros(60, bool)
+    missing[:5] = missing[20:40] = missing[55:] = True
+    units[missing] = 0.0
+    for rate in (10, 25, 50):  # at 10 a second nothing is steadied, gaps are bridged all the same
+        found = smooth(units, rate, missing=missing)[:, unit]
+        np.testing.assert_allclose(found[19:41], np.linspace(found[19], found[40], 22), atol=1e-5)
+        assert (found[:5] == found[5]).all() and (found[55:] == found[54]).all()
+        np.testing.assert_allclose(found[~missing], units[~missing, unit], atol=0.05)
+
+
 def test_smoothing_leaves_short_or_slow_series_alone():
     units = np.random.default_rng(0).uniform(0, 5, (2, COUNT)).astype(np.float32)
     np.testing.assert_array_equal(smooth(units, 25), units)

@@ -432,7 +432,7 @@ def test_a_performer_who_smiles_at_rest(project, take, neutral, smiles):
         open_clip(take) as clip,
         track_clip(clip, finder=Finder({(160, 120): [(80, 60, 100 + 8 / height_of(1))]})) as faces,
     ):
-        curves, _ = units_of_clip(options, faces, [0], Reader())
+        curves, _ = units_of_clip(faces, [0], Reader(), neutral=neutral)
     drive = by_curves(options, curves, np.zeros(COUNT, np.float32)).drive
     assert drive.units is not None and drive.units[0, SMILE] == pytest.approx(smiles, abs=0.01)
 

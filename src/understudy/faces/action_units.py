@@ -175,7 +175,8 @@ def smooth(
         units: (N, 17), 0 to 5, successive frames.
         rate: frames a second.
         seconds: how far to either side neighbours have a say; below two frames nothing is changed, 0 leaves all as is.
-        missing: (N,) bool, frames whose units were not measured; they have no say.
+        missing: (N,) bool, frames whose units were not measured: they have no say, and lie on the straight line between
+            their neighbours once these are steady; at the ends the nearest is held.
 
     Returns:
         (N, 17) float32, 0 to 5.
@@ -186,9 +187,16 @@ def smooth(
     rows = np.asarray(units, np.float64).reshape(-1, COUNT)
     if not (float(rate) > 0 and seconds >= 0):
         raise OptionError(f"Smoothing needs a rate above 0 and a reach of 0 or more; they are {rate} and {seconds}.")
-    say = np.ones(len(rows)) if missing is None else (~np.asarray(missing, bool)).astype(np.float64)
+    known = np.ones(len(rows), bool) if missing is None else ~np.asarray(missing, bool)
+    say = known.astype(np.float64)
     result = local_parabolas(rows, seconds * float(rate), say)
     result[:, ActionUnit.AU45] = local_parabolas(rows[:, [ActionUnit.AU45]], seconds * float(rate) / 2, say)[:, 0]
+    if known.any() and not known.all():
+        # A parabola says nothing beyond the last that was measured: it would run off, and leap where the measured begins.
+        places = np.flatnonzero(known)
+        gaps = np.flatnonzero(~known)
+        for column in result.T:  # views: written in place
+            column[gaps] = np.interp(gaps, places, column[places])
     return np.clip(result, 0.0, HIGHEST).astype(np.float32)
 
 

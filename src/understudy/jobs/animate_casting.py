@@ -82,7 +82,7 @@ class Casting:
             self._record.add_input(options.curves)
             return by_curves(options, curves, still_units), None
         with self._performer(sheet) as (faces, tracks, several):
-            curves, reasons = units_of_clip(options, faces, tracks, self._reader)
+            curves, reasons = units_of_clip(faces, tracks, self._reader, neutral=options.neutral)
         return by_curves(options, curves, still_units, reasons), sheet if several else None
 
     @contextmanager

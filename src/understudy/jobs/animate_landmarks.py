@@ -92,7 +92,7 @@ def by_performer(
     if options.neutral in ("auto", "none"):
         quiet = reader.quiet_of(meshes)
     else:
-        quiet = np.array([found.places.index(neutral_place(options, found.numbers, found.reasons))])
+        quiet = np.array([found.places.index(neutral_place(options.neutral, found.numbers, found.reasons))])
     targets = retarget(
         meshes,
         resting_head(meshes, quiet),

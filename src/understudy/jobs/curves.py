@@ -18,7 +18,6 @@ from understudy.faces import action_units
 from understudy.faces.action_units import ActionUnit
 from understudy.faces.curves import Curves, read_curves, write_curves
 from understudy.jobs.curves_plot import draw_curves, face_strip
-from understudy.jobs.options_animate import AnimateOptions
 from understudy.jobs.options_curves import CurvesOptions
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
 from understudy.jobs.performance import FilledFrame, MeshUnits, UnitReader, units_of_clip
@@ -159,8 +158,7 @@ def _from_clip(
         person = _choose(options, people, clip, sheet)
         # A still has no other frames to be compared with.
         neutral = "none" if options.neutral == "auto" and len(clip) == 1 else options.neutral
-        like_a_drive = AnimateOptions(still=options.source, drive=options.source, neutral=neutral)
-        curves, reasons = units_of_clip(like_a_drive, faces, person.tracks, reader or MeshUnits())
+        curves, reasons = units_of_clip(faces, person.tracks, reader or MeshUnits(), neutral=neutral)
         strip = face_strip(clip, faces, person.tracks, curves) if options.plot else None
     return _Found(
         curves=replace(curves, source=Path(options.source).name),

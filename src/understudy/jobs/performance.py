@@ -181,7 +181,9 @@ def by_curves(
     if options.drive is not None and options.steady:
         units = action_units.smooth(units, curves.rate, missing=curves.missing)
     if options.drive is None and options.neutral not in ("auto", "none"):
-        place = neutral_place(options, curves.numbers.tolist(), {int(n): "" for n in curves.numbers[curves.missing]})
+        place = neutral_place(
+            options.neutral, curves.numbers.tolist(), {int(n): "" for n in curves.numbers[curves.missing]}
+        )
         units = action_units.relative(units, units[place])
     units = np.clip(units * np.float32(options.strength), 0.0, HIGHEST)
     if options.neutral != "none":
@@ -221,12 +223,12 @@ def frame_by_frame(
 
 
 def units_of_clip(
-    options: AnimateOptions, faces: ClipFaces, tracks: Sequence[int], reader: UnitReader
+    faces: ClipFaces, tracks: Sequence[int], reader: UnitReader, *, neutral: str = "auto"
 ) -> tuple[Curves, dict[int, str]]:
     """The units of one person of a clip in every frame, and why some frames have none.
 
-    They are read against the same person's face at rest, as ``options.neutral`` says: faces differ, and alone a low brow
-    cannot be told from a lowered one.
+    They are read against the same person's face at rest, as ``neutral`` says (see ``AnimateOptions.neutral``): faces
+    differ, and alone a low brow cannot be told from a lowered one.
 
     Raises:
         FaceError: no frame shows the person's face well enough.
@@ -235,11 +237,11 @@ def units_of_clip(
     found = meshes_of_clip(faces, tracks)
     numbers, places, meshes, reasons = found.numbers, found.places, found.meshes, found.reasons
     rest = None
-    if options.neutral == "auto":
+    if neutral == "auto":
         # Of a long clip every so-many-th face is enough to find the quiet ones.
         rest = reader.rest_of(np.stack(meshes[:: -(-len(meshes) // _LOOKED_AT)]))
-    elif options.neutral != "none":
-        place = places.index(neutral_place(options, numbers, reasons))
+    elif neutral != "none":
+        place = places.index(neutral_place(neutral, numbers, reasons))
         rest = reader.rest_of(meshes[place][None])
     rows = np.full((len(numbers), COUNT), np.nan)
     for first in range(0, len(meshes), _MEASURED_AT_ONCE):
@@ -294,20 +296,18 @@ def meshes_of_clip(faces: ClipFaces, tracks: Sequence[int]) -> ClipMeshes:
     return found
 
 
-def neutral_place(options: AnimateOptions, numbers: Sequence[int], missing: Mapping[int, str]) -> int:
-    """The place among ``numbers`` of the frame that ``options.neutral`` names.
+def neutral_place(neutral: str, numbers: Sequence[int], missing: Mapping[int, str]) -> int:
+    """The place among ``numbers`` of the frame that ``neutral`` names: "first", or its number.
 
     Raises:
         OptionError: it is not among them, or is ``missing``.
     """
-    number = numbers[0] if options.neutral == "first" else int(options.neutral)
+    number = numbers[0] if neutral == "first" else int(neutral)
     if number not in numbers:
         raise OptionError(f"--neutral {number}: the frames go from {numbers[0]} to {numbers[-1]}; choose one of them.")
     if number in missing:
         reason = f" ({missing[number]})" if missing[number] else ""
-        raise OptionError(
-            f"--neutral {options.neutral}: frame {number} holds no face to be neutral{reason}; choose another."
-        )
+        raise OptionError(f"--neutral {neutral}: frame {number} holds no face to be neutral{reason}; choose another.")
     return list(numbers).index(number)
 
 
