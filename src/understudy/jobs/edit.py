@@ -22,6 +22,7 @@ from understudy.errors import MediaError, OptionError
 from understudy.faces.align import canonical_transform
 from understudy.faces.regions import PALETTE, Region
 from understudy.jobs.options_edit import EditOptions, Style
+from understudy.jobs.parsers import named_parser
 from understudy.jobs.picture_consent import picture_consent
 from understudy.jobs.project import CAST_FILE, Project, find_project
 from understudy.jobs.region_files import name_of, read_regions
@@ -32,7 +33,6 @@ from understudy.media.clip import Clip, create_clip, open_clip
 from understudy.media.frame import Frame
 from understudy.media.pattern import PICTURE_SUFFIXES, Pattern
 from understudy.perform.region_faces import RegionFace, find_editor, map_in_crop, region_face
-from understudy.perform.regions import open_parser
 from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
 from understudy.provenance.stamp import Stamp
 
@@ -93,7 +93,7 @@ def edit_regions(
         options: what and how.
         progress: called with ("track", "smooth", "fit" or "edit", done, total).
         editor: a model already open, instead of the one that the options name.
-        parser: what tells regions apart; None for the packaged one.
+        parser: what tells regions apart; None for the one that the options name.
         finder: what finds faces; None for MediaPipe's models on this machine.
 
     Raises:
@@ -126,7 +126,7 @@ def edit_regions(
         editor, family = found.editor(model, device=options.device), found.name
         record.add_weights(model)
     if parser is None:
-        parser = open_parser(device=options.device)
+        parser = named_parser(options.parser, project, device=options.device)
     if parser.source is not None:
         record.add_weights(parser.source)
     finder = finder or MediaPipeFinder(options.track)

@@ -39,6 +39,9 @@ class EditOptions:
     """The editing family. Default: the model's own, or the first that comes with weights."""
     run: str | None = None
     """The model: a run's name, its folder or a checkpoint. Default: the weights that come with the package."""
+    parser: str | None = None
+    """The face parser that reads the pictures' regions: a run's name, its folder or a checkpoint; or public, as for `understudy
+    regions`. Default: the one that comes with the package."""
     output: Path | None = None
     """One picture. Default: renders/ in the project."""
     identity: str | None = None

@@ -56,6 +56,9 @@ class SwapOptions:
     """Stop at the generated face's own outline where it is narrower than the plate's."""
     occlusion: Literal["none", "regions"] = "none"
     """Keep what stands before the face: nothing, or hair, glasses, hats and hands as the face parser finds them (regions)."""
+    parser: str | None = None
+    """The face parser of a swap by region and of --occlusion regions: a run's name, its folder or a checkpoint; or public, as for
+    `understudy regions`. Default: the one that comes with the package."""
     mattes: Path | None = None
     """Also write the mattes, as pictures: a pattern such as mattes/shot.####.png."""
     raw_faces: Path | None = None

@@ -26,7 +26,7 @@ from understudy.jobs.shot_frames import Plan, read_frames
 from understudy.jobs.track import FaceFinder
 from understudy.media.clip import Clip
 from understudy.perform.region_faces import crop_shares
-from understudy.perform.regions import open_parser, read_face, scaled
+from understudy.perform.regions import read_face, scaled
 from understudy.provenance.record import RunRecord
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def open_regional(
     project: Project | None,
     finder: FaceFinder,
     record: RunRecord,
-    parser: Parser | None = None,
+    parser: Parser,
     progress: Progress = lambda stage, done, total: None,
 ) -> RegionalShot:
     """A performer for a swap region by region, its source read; :meth:`RegionalShot.prepare` comes next.
@@ -197,8 +197,6 @@ def open_regional(
         FaceError: a picture of the source without a face.
     """
     regional = options.regional
-    if parser is None:
-        parser = open_parser(device=options.device)
     if parser.source is not None:
         record.add_weights(parser.source)
     editor = family.editor(model, device=options.device)

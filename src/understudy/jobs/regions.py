@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from understudy.errors import FaceError, OptionError
+from understudy.errors import FaceError
 from understudy.faces.align import OVAL_SHARE
 from understudy.faces.regions import PALETTE, Region
 from understudy.jobs.clip_faces import ClipFaces
 from understudy.jobs.options_regions import RegionsOptions
+from understudy.jobs.parsers import named_parser
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
-from understudy.jobs.project import Project, find_project
+from understudy.jobs.project import find_project
 from understudy.jobs.region_files import RegionFiles, name_of, plan_output, read_regions
 from understudy.jobs.sheet import Sheet, write_sheet
 from understudy.jobs.shot_frames import read_frames
@@ -31,7 +32,7 @@ from understudy.media.clip import Clip, open_clip
 from understudy.media.frame import Frame
 from understudy.media.pattern import Pattern
 from understudy.metrics.region_overlap import RegionOverlap
-from understudy.perform.regions import WIDE, Reading, open_parser, plate_shares, read_face, scaled
+from understudy.perform.regions import WIDE, Reading, plate_shares, read_face, scaled
 from understudy.provenance.record import RunRecord
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["RegionsOptions", "RegionsReport", "find_regions"]
 
 Progress = Callable[[str, int, int | None], None]
-PUBLIC = "public"
-"""The name of the public 19-class parser."""
 _SHEET_ROWS, _SIDE, _SHEET_SHARE = 6, 320, 0.38
 # What does not change a frame's regions stays out of the digest that tells one job's frames from another's.
 _INDIFFERENT = ("output", "first", "last", "sheet", "truth", "device", "project")
@@ -112,7 +111,7 @@ def find_regions(
         clip = stack.enter_context(open_clip(options.source, first=options.first, last=options.last, missing="skip"))
         output = plan_output(options, clip)
         if parser is None:
-            parser = open_parser(_parser_path(options, project), device=options.device)
+            parser = named_parser(options.parser, project, device=options.device)
         if parser.source is not None:
             record.add_weights(parser.source)
         finder = finder or MediaPipeFinder(options.track)
@@ -248,21 +247,6 @@ def _chosen(options: RegionsOptions, people: Sequence[Person], clip: Clip, sheet
 def _truth_file(truth: Path, number: int) -> Path:
     pattern = Pattern.of(truth)
     return pattern.file(number) if pattern else truth
-
-
-def _parser_path(options: RegionsOptions, project: Project | None) -> Path | None:
-    """The checkpoint that the options mean; None for the packaged one."""
-    from understudy.jobs.train import resolve_checkpoint
-    from understudy.provenance import weights
-
-    if options.parser is None:
-        return None
-    if options.parser == PUBLIC:
-        return weights.find("face-parsing")
-    try:
-        return resolve_checkpoint(options.parser, project)
-    except OptionError as error:
-        raise OptionError(str(error).replace("--run", "--parser")) from error
 
 
 def _sheet_numbers(todo: Sequence[int], faces: ClipFaces, chosen: Sequence[int] | None) -> set[int]:

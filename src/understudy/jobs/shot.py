@@ -21,6 +21,7 @@ from understudy.composite.matte import OcclusionHook
 from understudy.errors import CheckpointError, FaceError, OptionError
 from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
 from understudy.jobs.options_swap import SwapOptions
+from understudy.jobs.parsers import named_parser
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
 from understudy.jobs.project import Project, find_project, require_consent
 from understudy.jobs.regional_shot import RegionalShot, open_regional
@@ -31,7 +32,7 @@ from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
 from understudy.media.clip import Clip, ClipWriter, create_clip, open_clip
 from understudy.media.pattern import Pattern
 from understudy.perform.region_faces import find_editor
-from understudy.perform.regions import RegionOcclusion, open_parser
+from understudy.perform.regions import RegionOcclusion
 from understudy.perform.swap import check_identity, open_performer
 from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
 from understudy.provenance.stamp import Stamp
@@ -114,7 +115,7 @@ def swap_shot(
         measure: what finds the mesh of generated faces, for ``options.outline``; None for MediaPipe's models, or
             nothing where a finder is given.
         occlusion: says what stands in front of the face, see :class:`~understudy.composite.matte.OcclusionHook`.
-        parser: what tells regions apart, for methods that go by them; None for the packaged one.
+        parser: what tells regions apart, for methods that go by them; None for the one that the options name.
 
     Raises:
         OptionError: options that do not fit together, an unknown run or identity.
@@ -137,6 +138,10 @@ def swap_shot(
         model = _model(options, project)
         name = options.identity
         consent = require_consent(name, "render", project=project, consent=options.consent)
+    if options.parser is not None and regional is None and options.occlusion != "regions":
+        raise OptionError("--parser: this swap goes by no regions; add --occlusion regions, or leave --parser out.")
+    if parser is None and (regional is not None or (options.occlusion == "regions" and occlusion is None)):
+        parser = named_parser(options.parser, project, device=options.device)
     with ExitStack() as stack:
         # Faces are followed through all of the plate, whichever part is rendered, so that every part gets the same
         # crops.
@@ -164,12 +169,13 @@ def swap_shot(
         record.weights.update(finder.weights)
         record.add_consent(name, consent)
         if options.occlusion == "regions" and occlusion is None:
-            parser = parser or open_parser(device=options.device)
+            assert parser is not None
             if parser.source is not None:
                 record.add_weights(parser.source)
             occlusion = RegionOcclusion(parser)
         by_region: RegionalShot | None = None
         if regional is not None:
+            assert parser is not None
             by_region = open_regional(
                 options,
                 regional[0],
