@@ -74,6 +74,18 @@ def test_a_shots_figures_are_those_of_what_was_done_to_it(shot):
     assert len(report.missing) == 2 and report.passed
 
 
+def test_without_the_others_the_swap_reads_the_same(shot):
+    from understudy.jobs.evaluate_figures import shot_figures
+
+    whole, short = (
+        shot_figures(shot["options"], shot["project"], finder=shot["finder"](), barriers={}, others=others).scores
+        for others in (True, False)
+    )
+    assert set(short) == {"swap"} and {"seam", "colour", "detail", "pose", "outside", "coverage"} <= set(short["swap"])
+    assert short["swap"] == pytest.approx(whole["swap"])
+    assert "detail" not in whole["truth"] and whole["plate"]["detail"] == pytest.approx(1), "the truth is the plate"
+
+
 def test_a_colours_wander_by_hand(shot):
     """Differences are 0 in three frames and about d in nine: the drift is d sqrt(3/12 * 9/12), the offset 9/12 d."""
     swap = evaluate_swap(shot["options"], finder=shot["finder"]()).scores["swap"]

@@ -31,6 +31,7 @@ SHOT: dict[str, Measure] = {
     "psnr": Measure(label="PSNR", unit="dB", better="higher"),
     "rmse": Measure(label="RMSE", unit="of range"),
     "lpips": Measure(label="LPIPS (squeeze)"),
+    "detail": Measure(label="fine detail", unit="x the reference's", better="", against="the truth, else the plate"),
     "flicker": Measure(label="flicker", unit="% of range"),
     "pose": Measure(label="head pose", unit="degrees", against="the plate"),
     "expression": Measure(label="expression", unit="% of face height", against="the plate"),
@@ -75,7 +76,7 @@ def shown(name: str, value: float) -> str:
         return f"{value:.1f}"
     if name == "fid":
         return f"{value:.3g}"  # features of the substitute are short, and so are its distances
-    if name in ("flicker", "pose", "units", "seam", "colour", "colour_offset", "is"):
+    if name in ("flicker", "pose", "units", "seam", "colour", "colour_offset", "detail", "is"):
         return f"{value:.2f}"
     if name == "outside_largest":
         return f"{value:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from understudy.media.frame import Frame
 
 SIDE = 256
-"""Side of the crop in which seams and coverage are measured, pixels."""
+"""Side of the crop in which seams, detail and coverage are measured, pixels."""
 REBUILT = "drawn again from the plate's face with default options; give --mattes for the real ones"
 _CHANGED = 4.0  # times the change that a codec makes outside: the frame was swapped
 
@@ -61,11 +61,25 @@ class Mattes:
 
 
 class ShotScale(Scale):
-    """Collects all measures of a shot that single frames and pairs of them give."""
+    """Collects all measures of a shot that single frames and pairs of them give.
 
-    def __init__(self, every: int, person: np.ndarray | None, mattes: Mattes, *, lpips: bool) -> None:
+    Args:
+        every, person, lpips: as for :class:`Scale`.
+        mattes: the shot's.
+        only: candidates to measure; of the others only what these are held against. None: all.
+    """
+
+    def __init__(
+        self,
+        every: int,
+        person: np.ndarray | None,
+        mattes: Mattes,
+        *,
+        lpips: bool,
+        only: Collection[str] | None = None,
+    ) -> None:
         super().__init__(every, person, lpips=lpips)
-        self.mattes = mattes
+        self.mattes, self.only = mattes, only
         self.embeddings: list[np.ndarray] = []
         """Of the swap's faces, for retrieval."""
         self.colours: dict[str, list[np.ndarray]] = {}
@@ -74,17 +88,20 @@ class ShotScale(Scale):
 
     def add(self, frame: FrameCrops) -> None:
         """See :meth:`Scale.add`."""
+        from understudy.faces.parse import face_mask
+        from understudy.metrics.coverage import coverage
+
         super().add(frame)
         whole = self.mattes.of_frame(frame)
         matte = self.mattes.of_crop(frame, whole)
-        self._seams(frame, matte)
+        face = face_mask(frame.found.transform.points_to_crop(frame.found.face.landmarks, SIDE), SIDE)
+        self._seams(frame, matte, face)
         self._outside(frame, whole)
         if whole is not None:
-            from understudy.faces.parse import face_mask
-            from understudy.metrics.coverage import coverage
-
-            face = face_mask(frame.found.transform.points_to_crop(frame.found.face.landmarks, SIDE), SIDE)
             self.keep("swap", "coverage", frame.number, coverage(matte, face))
+
+    def _wanted(self, name: str) -> bool:
+        return self.only is None or name in self.only
 
     def _alone(self, name: str, frame: FrameCrops, before: FrameCrops | None) -> None:
         from understudy.metrics.colour_drift import face_colour
@@ -92,12 +109,14 @@ class ShotScale(Scale):
         from understudy.metrics.identity import embed, similarity
 
         crop = frame.crops[name]
+        self.colours.setdefault(name, []).append(face_colour(crop, frame.mask))
+        if not self._wanted(name):
+            return
         if self.person is not None:
             embedding = embed(crop, frame.landmarks)
             self.keep(name, "identity", frame.number, similarity(embedding, self.person))
             if name == "swap":
                 self.embeddings.append(embedding)
-        self.colours.setdefault(name, []).append(face_colour(crop, frame.mask))
         if before is not None:
             found = flow_warping_error(before.crops[name], crop, mask=before.mask)
             if found.visible > 0:
@@ -106,25 +125,35 @@ class ShotScale(Scale):
     def _against_truth(self, name: str, frame: FrameCrops, before: FrameCrops | None) -> None:
         from understudy.metrics.rmse import rmse
 
+        if not self._wanted(name):
+            return
         super()._against_truth(name, frame, before)
         value = rmse(frame.crops[name], frame.crops["truth"], mask=frame.mask)
         self.keep(name, "rmse", frame.number, value)
 
-    def _seams(self, frame: FrameCrops, matte: np.ndarray) -> None:
+    def _seams(self, frame: FrameCrops, matte: np.ndarray, face: np.ndarray) -> None:
+        """What wants the larger crop: the border's gradients and the face's fine detail."""
+        from understudy.metrics.detail import detail
         from understudy.metrics.seam import seam_gradient
 
-        ratios = {}
-        for name, picture in frame.frames.items():
-            if name == "truth" and not frame.has_truth:
-                continue
-            crop = np.clip(frame.found.transform.to_crop(picture.view(), SIDE), 0, 1)
-            found = seam_gradient(crop, matte)
-            if found is not None and np.isfinite(found.ratio):
-                ratios[name] = found.ratio
+        reference = "truth" if frame.has_truth else "plate"
+        crops = {
+            name: np.clip(frame.found.transform.to_crop(picture.view(), SIDE), 0, 1)
+            for name, picture in frame.frames.items()
+            if (name != "truth" or frame.has_truth) and (self._wanted(name) or name in ("plate", reference))
+        }
+        found = {
+            name: seam_gradient(crop, matte) for name, crop in crops.items() if name == "plate" or self._wanted(name)
+        }
+        ratios = {name: seam.ratio for name, seam in found.items() if seam is not None and np.isfinite(seam.ratio)}
         usual = ratios.get("plate", 0.0)
-        for name, ratio in ratios.items():
-            if usual > 0:
-                self.keep(name, "seam", frame.number, ratio / usual)
+        for name, crop in crops.items():
+            if not self._wanted(name):
+                continue
+            if usual > 0 and name in ratios:
+                self.keep(name, "seam", frame.number, ratios[name] / usual)
+            if name != reference and np.isfinite(share := detail(crop, crops[reference], mask=face)):
+                self.keep(name, "detail", frame.number, share)
 
     def _outside(self, frame: FrameCrops, matte: np.ndarray | None) -> None:
         """Changes outside the matte, or where it is not known outside the crop, which holds it; and whether there is a swap."""
@@ -154,7 +183,7 @@ class ShotScale(Scale):
         reference = self.colours["truth" if has_truth else "plate"]
         found: dict[str, dict[str, float]] = {}
         for name, colours in self.colours.items():
-            if name == ("truth" if has_truth else "plate"):
+            if name == ("truth" if has_truth else "plate") or not self._wanted(name):
                 continue
             drift = colour_drift(np.stack(colours), np.stack(reference))
             found[name] = {"colour": drift.drift, "colour_offset": drift.offset}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from understudy.errors import DatasetError
+from understudy.jobs.evaluate_figures import IDENTITY, LPIPS, shot_figures
 from understudy.jobs.evaluate_limits import Verdict, judge, read_limits
 from understudy.jobs.evaluate_measures import SHOT
 from understudy.jobs.options_evaluate import EvaluateSwapOptions
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from understudy.jobs.project import Project
     from understudy.jobs.track import FaceFinder
 
+__all__ = ["IDENTITY", "LPIPS", "EvaluateSwapReport", "evaluate_swap"]
+
 Progress = Callable[[str, int, int | None], None]
 
-LPIPS = "LPIPS v0.1 with SqueezeNet, not AlexNet or VGG"
-IDENTITY = "MobileFaceNet, not CosFace or VGGFace"
 _GALLERY = 24  # pictures of every person
 
 
@@ -83,14 +83,9 @@ def evaluate_swap(
         StorageError: full disk or no permission.
     """
     from understudy.jobs.evaluate_judges import barred, model_of
-    from understudy.jobs.evaluate_performance import PerformanceReader
     from understudy.jobs.evaluate_report import write_swap_report
-    from understudy.jobs.evaluate_scale import REBUILT, Mattes, ShotScale, aligned
-    from understudy.jobs.measure import open_shot, person_embedding, track_jitter
+    from understudy.jobs.evaluate_scale import REBUILT, aligned
     from understudy.jobs.project import find_project
-    from understudy.metrics.flow_warp import FLOW
-    from understudy.metrics.identity import missing_identity
-    from understudy.metrics.lpips import missing_lpips
 
     project = find_project(options.project)
     if options.identity not in project.gathered():
@@ -98,38 +93,8 @@ def evaluate_swap(
             f"{project.faces(options.identity)} holds no gathered faces; run 'understudy gather CLIP --as "
             f"{options.identity}' first (gathered so far: {', '.join(project.gathered()) or 'nobody'})."
         )
-    barriers = barred(model_of(options.swap))
-    no_identity = barriers.get("identity") or missing_identity()
-    no_lpips = barriers.get("lpips") or missing_lpips() if options.truth else None
-    missing = [sentence for sentence in (no_identity, no_lpips) if sentence]
-    networks = {"flow_warp": FLOW}
-    networks |= {} if no_identity else {"identity": IDENTITY, "retrieved": IDENTITY}
-    networks |= {} if no_lpips or options.truth is None else {"lpips": LPIPS}
-    with ExitStack() as stack:
-        mattes = Mattes(options.mattes, stack)
-        person = None if no_identity else person_embedding(project.faces(options.identity), options.size)
-        scale = ShotScale(options.every, person, mattes, lpips=options.truth is not None and no_lpips is None)
-        shot = stack.enter_context(open_shot(options, project, progress, finder=finder))
-        for frame in shot.measured(progress):
-            scale.add(frame)
-        tracks = {name: shot.tracks(name, project, progress, finder=finder) for name in shot.seen}
-        extra = scale.shot_values(shot.has_truth)
-        jitter = {name: track_jitter(faces) for name, faces in tracks.items()}
-        reader = PerformanceReader()
-        networks |= reader.networks
-        measured = set(scale.numbers)
-        for name in tracks:
-            if name != "plate":
-                for measure, values in reader.compare(tracks[name], tracks["plate"]).items():
-                    for number, value in values.items():
-                        if number in measured:
-                            scale.keep(name, measure, number, value)
-        num_frames, neighbours = len(shot.clips["plate"]), shot.neighbours
-    scores = scale.means()
-    for name, values in extra.items():
-        scores.setdefault(name, {}).update(values)
-    for name, value in jitter.items():
-        scores.setdefault(name, {})["jitter"] = value
+    figures = shot_figures(options, project, progress, finder=finder, barriers=barred(model_of(options.swap)))
+    scale, scores = figures.scale, figures.scores
     gallery = 0
     if scale.embeddings:
         scores["swap"]["retrieved"], gallery = _retrieval(scale, project, options)
@@ -149,18 +114,18 @@ def evaluate_swap(
         identity=options.identity,
         size=options.size,
         numbers=tuple(scale.numbers),
-        without_face=-(-num_frames // options.every) - len(scale.numbers),
+        without_face=-(-figures.num_frames // options.every) - len(scale.numbers),
         scores=_ordered(scores),
         per_frame={
             name: {measure: aligned(values, scale.numbers) for measure, values in measures.items()}
             for name, measures in scale.values.items()
         },
         worst=_worst(scale),
-        networks=networks,
+        networks=dict(figures.networks) | ({"retrieved": IDENTITY} if gallery else {}),
         gallery=gallery,
-        neighbours=neighbours,
+        neighbours=figures.neighbours,
         notes=_notes(options, scale, gallery, REBUILT),
-        missing=tuple(missing),
+        missing=figures.missing,
     )
     write_swap_report(report, options, project, finder=finder, progress=progress)
     return report
