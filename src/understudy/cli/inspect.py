@@ -76,6 +76,16 @@ def _show_animation(report: Any) -> str:
             for name, width in zip(taken, widths, strict=True)
         ]
         lines.append(f"{escape(f'{model:<{first}}')}  {method:<17}{'  '.join(cells)}")
+    for model, scores in report.reconstruction.items():
+        figures = ", ".join(f"{MEASURES[name][0]} {value:.4g}" for name, value in scores.items())
+        lines.append(escape(f"{model}: stills made from their own latents, at the network's size: {figures}"))
+    for model, rate in report.frames_per_second.items():
+        lines.append(escape(f"{model}: the network makes {rate:.1f} frames a second here"))
+    if report.drivers_apart is not None:
+        lines.append(
+            f"[dim]driven by another person whose labels are {report.drivers_apart:.2f} from the answer's; PSNR, SSIM and LPIPS "
+            "are exact at 0[/]"
+        )
     better = ", ".join(f"{MEASURES[name][0]} {MEASURES[name][2]}" for name in taken)
     counted = f"{count(report.pairs, 'pair')} of {count(report.people, 'person', 'people')} at {report.size} pixels"
     lines.append(f"[dim]{counted}; better is: {better}[/]")
@@ -114,8 +124,9 @@ COMMAND = Group(
             job=_animation_job,
             show=_show_animation,
             arguments=("data",),
-            flags={"runs": ("--run",)},
-            example="understudy inspect animation heldback --run warping-preview --run no-refine",
+            flags={"runs": ("--run",), "families": ("--family",)},
+            example="understudy inspect animation heldback --run warping-preview --run no-refine\n\n"
+            "understudy inspect animation heldback --run boundary_vae-preview --drive other --no-retarget",
         ),
     },
 )

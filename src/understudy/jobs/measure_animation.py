@@ -5,6 +5,9 @@ Held-back people give the answers: pictures of one person and set-up that differ
 compared with that picture. Candidates are the still left as it is and, for every model, the same low-resolution answer enlarged by
 each of ``METHODS`` (the paper's Table 3, and Fig. 9's two kinds of residual warping). Several models side by side make the
 ablation (Table 2).
+
+Models told landmarks are driven by the answer's own, or by those of another held-back person (``drive`` "other"), onto the still's
+face shape or not.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from understudy.errors import FaceError, OptionError
 
 if TYPE_CHECKING:
     from understudy.family import Animator, Drive
+    from understudy.jobs.animation_drivers import Driver
     from understudy.jobs.animation_pairs import Pair, Reader
 
 Progress = Callable[[str, int, int | None], None]
@@ -51,6 +55,9 @@ class MeasureAnimationOptions:
         default=(),
         metadata={"help": "Model to measure: a run's name or a checkpoint; repeat it. Default: the packaged weights."},
     )
+    families: tuple[str, ...] = field(
+        default=(), metadata={"help": "Family whose packaged weights are measured, such as boundary_vae; repeat it."}
+    )
     project: Path | None = field(default=None, metadata={"help": "Project folder; default: the one around you."})
     pairs: int = field(default=60, metadata={"help": "How many pairs of still and answer, spread over the people."})
     sequences: int = field(
@@ -60,7 +67,13 @@ class MeasureAnimationOptions:
     size: int = field(default=512, metadata={"help": "Side of the pictures that are measured, pixels."})
     drive: str = field(
         default="labels",
-        metadata={"help": "What drives the still: labels, or measured, the answer's units as those of a clip."},
+        metadata={
+            "help": "What drives the still: labels (for models told landmarks the answer's own), measured, the answer's units as "
+            "those of a clip, or other: the other person whose labels are nearest, for models told landmarks."
+        },
+    )
+    retarget: bool = field(
+        default=True, metadata={"help": "With --drive other, keep the shape of the still's face; see animate."}
     )
     output: Path | None = field(
         default=None, metadata={"help": "The picture sheet to write (.png or .jpg); default: inspect/animation.png."}
@@ -71,8 +84,8 @@ class MeasureAnimationOptions:
         for name, least in (("pairs", 1), ("sequences", 0), ("steps", 1), ("size", 128)):
             if getattr(self, name) < least:
                 raise OptionError(f"--{name} {getattr(self, name)}: must be {least} or more.")
-        if self.drive not in ("labels", "measured"):
-            raise OptionError(f"--drive {self.drive}: choose labels or measured.")
+        if self.drive not in ("labels", "measured", "other"):
+            raise OptionError(f"--drive {self.drive}: choose labels, measured or other.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +110,12 @@ class MeasureAnimationReport:
     """Model -> unit -> error and correlation with the answer's, of the multiscale results."""
     unread: int
     """Pairs left out because no face was found in the still or the answer."""
+    reconstruction: dict[str, dict[str, float]]
+    """Model -> measure -> mean of the stills made from their own latents, at the network's size; of families that have latents."""
+    frames_per_second: dict[str, float]
+    """Model -> frames that the network alone makes in a second, here and now."""
+    drivers_apart: float | None
+    """With ``drive`` "other": mean sum of squared differences of the driver's labels from the answer's; 0 makes PSNR exact."""
     missing: tuple[str, ...]
     """A sentence for every measure that could not be taken."""
 
@@ -113,6 +132,7 @@ def measure_animation(
         WeightsError: the face models are not at hand.
     """
     from understudy.dataset.labelled import read_folder
+    from understudy.jobs.animation_drivers import DriverReader, network_rate, reconstructed
     from understudy.jobs.animation_pairs import MeshReader, choose_pairs, see_pairs
     from understudy.jobs.animation_scores import Scale, missing_measures
 
@@ -123,20 +143,38 @@ def measure_animation(
     reader = reader or MeshReader()
     still, answer = Scale(), Scale()
     scales = {name: {method: Scale() for method in METHODS} for name in animators}
+    latents = {name: Scale() for name in animators}
+    drivers = DriverReader(pairs, options.size, reader) if options.drive == "other" else None
+    rates: dict[str, float] = {}
+    apart: list[float] = []
+    latest = None
     on_sheet = {int(place) for place in np.linspace(0, len(pairs) - 1, min(_SHOWN, len(pairs))).round()}
     shown: list[list[np.ndarray]] = []
     people: list[str] = []
     for done, pair in enumerate(see_pairs(pairs, options.size, reader)):
         progress("measure", done, len(pairs))
-        if pair is None:
+        driver = drivers.read(pair) if drivers and pair else None
+        if pair is None or (drivers and driver is None):
             continue
+        if driver is not None:
+            apart.append(driver.apart)
         moves = len(people) < options.sequences
         still.add(pair.still, pair, pair.still_seen)
         if (wanted := labelled_change(pair)) is not None:
             answer.add_face(pair.answer, pair, pair.answer_seen, wanted)
         row = [pair.still]
         for name, animator in animators.items():
-            for method, frames in animate_pair(pair, animator, options.drive, options.steps if moves else 1).items():
+            if pair.still_label is not latest and (made := reconstructed(pair, animator)) is not None:
+                latents[name].add(made[0], made[1], None)
+            if name not in rates:
+                rates[name] = network_rate(
+                    pair,
+                    animator,
+                    _drive(pair, animator, options.drive, np.ones(1, np.float32), driver, options.retarget),
+                )
+            for method, frames in animate_pair(
+                pair, animator, options.drive, options.steps if moves else 1, driver=driver, retarget=options.retarget
+            ).items():
                 scales[name][method].add(frames[-1], pair, reader.read(frames[-1], pair.still_seen.rest))
                 if moves:
                     scales[name][method].add_sequence(frames, pair)
@@ -145,6 +183,7 @@ def measure_animation(
         if done in on_sheet:
             shown.append([*row, pair.answer])
         people.append(pair.still_label.person)
+        latest = pair.still_label
     progress("measure", len(pairs), len(pairs))
     if not people:
         raise FaceError(f"{options.data}: no face was found in any of the {len(pairs)} pairs.")
@@ -160,6 +199,9 @@ def measure_animation(
         scores={name: {method: scale.means() for method, scale in made.items()} for name, made in scales.items()},
         units={name: made["multiscale"].by_unit() for name, made in scales.items()},
         unread=len(pairs) - len(people),
+        reconstruction={name: scale.means() for name, scale in latents.items() if scale.values},
+        frames_per_second=rates,
+        drivers_apart=float(np.mean(apart)) if apart else None,
         missing=missing_measures(),
     )
 
@@ -172,7 +214,15 @@ def labelled_change(pair: Pair) -> np.ndarray | None:
     return None if own is None or wanted is None else relative(wanted, own)
 
 
-def animate_pair(pair: Pair, animator: Animator, drive: str = "labels", steps: int = 1) -> dict[str, list[np.ndarray]]:
+def animate_pair(
+    pair: Pair,
+    animator: Animator,
+    drive: str = "labels",
+    steps: int = 1,
+    *,
+    driver: Driver | None = None,
+    retarget: bool = True,
+) -> dict[str, list[np.ndarray]]:
     """A pair's still on its way to the answer's expression: way of enlarging -> its frames (s, s, 3), of ``steps`` the last
     at full strength; with more than one the still comes first.
 
@@ -183,7 +233,7 @@ def animate_pair(pair: Pair, animator: Animator, drive: str = "labels", steps: i
 
     low_still = ResidualPyramid(pair.still, animator.size).low_still
     strength = np.linspace(0, 1, steps + 1, dtype=np.float32)[1 if steps == 1 else 0 :]
-    made = animator.animate(low_still, _drive(pair, animator, drive, strength))
+    made = animator.animate(low_still, _drive(pair, animator, drive, strength, driver, retarget))
     motion = made.motion if made.motion is not None else np.zeros((*made.crops.shape[:3], 2), np.float32)
     frames = {}
     for method in METHODS:
@@ -192,8 +242,21 @@ def animate_pair(pair: Pair, animator: Animator, drive: str = "labels", steps: i
     return frames
 
 
-def _drive(pair: Pair, animator: Animator, drive: str, strength: np.ndarray) -> Drive:
+def _drive(
+    pair: Pair,
+    animator: Animator,
+    drive: str,
+    strength: np.ndarray,
+    driver: Driver | None = None,
+    retarget: bool = True,
+) -> Drive:
     from understudy.family import Drive
+    from understudy.jobs.animation_drivers import landmark_drive
+
+    if "landmarks" in animator.signals:
+        return landmark_drive(pair, strength, driver, retarget=retarget)
+    if drive == "other":
+        raise OptionError("--drive other is for models that are driven by landmarks; leave it out for this one.")
 
     label = pair.answer_label
     if "units" in animator.signals:
@@ -217,10 +280,10 @@ def _open(options: MeasureAnimationOptions) -> tuple[dict[str, Animator], dict[s
     from understudy.perform.animate import find_animator
 
     project = find_project(options.project, required=False)
-    chosen = {name: resolve_checkpoint(name, project) for name in options.runs} or {"packaged": None}
+    found = {name: find_animator(None, name) for name in options.families}
+    found |= {name: find_animator(resolve_checkpoint(name, project)) for name in options.runs}
     animators, models = {}, {}
-    for name, checkpoint in chosen.items():
-        family, path = find_animator(checkpoint)
+    for name, (family, path) in (found or {"packaged": find_animator(None)}).items():
         animators[name] = family.animator(path, device=options.device)
         size = animators[name].size
         if options.size < size:
