@@ -14,6 +14,8 @@ from understudy.dataset.labelled_batches import LabelledPictures
 from understudy.dataset.labelled_mesh import MESHES, labelled_points
 from understudy.errors import DatasetError
 from understudy.faces.boundary import BoundaryTopology, Curve, load_topology
+from understudy.families.warping.recipes import recipe
+from understudy.jobs.labelled_data import with_points
 
 SIDE = 64
 MOVED = AugmentSettings(
@@ -139,3 +141,25 @@ def test_another_markup_must_be_brought(folder: Path) -> None:
         labelled_points(folder, three, folder.parent)
     with pytest.raises(DatasetError, match="face that could be found"):
         labelled_points(folder, load_topology("face13"), folder.parent / "run", find=lambda _: None)
+
+
+def test_motion_is_taught_by_the_mesh_where_the_folder_has_no_points(folder: Path) -> None:
+    seen = []
+
+    def find(picture: np.ndarray) -> np.ndarray | None:
+        seen.append(picture.shape)
+        return None if len(seen) == 5 else np.full((478, 3), 160.0 + 8 * len(seen), np.float32)
+
+    preview, run = recipe("preview"), folder.parent / "run"
+    assert with_points(preview, folder, run, find=find) == (preview, {}), "the folder's own points count"
+    (folder / "points.npz").unlink()
+    assert with_points(recipe("paper"), folder, run, find=find)[1] == {} and not seen, "no term asks for points"
+    _, told = with_points(preview, folder, run, find=find)
+    pictures = LabelledPictures(folder, side=SIDE, augment=PLAIN, expressions=("any", "other"), flip=0.0, **told)
+    assert len(pictures) == 12, "a face that was not found is labelled all the same"
+    (portion,) = pictures.batch(0, each=12, size=SIDE)
+    assert portion.points is not None and portion.points.shape == (12, 478, 2)
+    assert portion.signals is not None and portion.signals.shape == (12, 2)
+    known = pictures.points[np.isfinite(pictures.points).all((1, 2))]
+    np.testing.assert_allclose(known[:, 0, 0], [(160 + 8 * (n + 1)) / 320 for n in range(12) if n != 4], rtol=1e-5)
+    assert with_points(preview, folder, folder.parent / "none", find=lambda _: None)[1] == {}, "nobody found: without"

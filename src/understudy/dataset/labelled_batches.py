@@ -43,6 +43,7 @@ class LabelledPictures:
         apart: float = 0.0,
         points: Mapping[str, np.ndarray] | None = None,
         mirror: Sequence[int] | None = None,
+        marks: Mapping[str, np.ndarray] | None = None,
         seed: int = 0,
         rank: int = 0,
         budget: int = 3_000_000_000,
@@ -62,6 +63,8 @@ class LabelledPictures:
                 own; pictures without any are left out. It is they that drive the face then: no label is needed.
             mirror: (P,) the point that takes each point's place in a mirrored picture; where points drive the face and this
                 is None, nothing is mirrored.
+            marks: points by the picture's path as ``points``, but for teaching motion only: labels drive the face. A picture
+                without any has NaN.
 
         Raises:
             DatasetError: not such a folder, too few pictures, or labels of another kind.
@@ -79,7 +82,7 @@ class LabelledPictures:
             )
         if points is None:
             self.signals = signals_of(self.entries, expressions, source=str(folder))
-            self.points = read_points(folder, self.entries)
+            self.points = read_points(folder, self.entries) if marks is None else _marked(folder, self.entries, marks)
         else:
             self.signals = np.zeros((len(self.entries), 0), np.float32)
             self.points = np.stack([points[_name(folder, entry)] for entry in self.entries]).astype(np.float32)
@@ -238,6 +241,12 @@ class LabelledPictures:
             target_points=self._points(answers, moves, mirrored),
             alike=torch.from_numpy(self.alike(pairs).astype(np.float32)),
         )
+
+
+def _marked(folder: Path, entries: Sequence[Labelled], marks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(N, P, 2) float32 in the order of ``entries``; NaN for those without."""
+    unknown = np.full_like(next(iter(marks.values())), np.nan)
+    return np.stack([marks.get(_name(folder, entry), unknown) for entry in entries]).astype(np.float32)
 
 
 def _name(folder: Path, entry: Labelled) -> str:

@@ -1,4 +1,4 @@
-"""The points of labelled pictures that a boundary topology speaks of: the folder's own, or measured once with the face models.
+"""The points of labelled pictures: those that a boundary topology speaks of, the folder's own, or the mesh, measured once.
 
 A folder whose pictures show something else than faces brings its markup along: ``points.npz`` with as many points as its
 ``topology.toml`` (see :mod:`understudy.faces.boundary`) says.
@@ -57,6 +57,25 @@ def labelled_points(
         raise DatasetError(
             f"{folder} {found}, and {topology.name} needs {topology.points}; write them into its points.npz (docs/train.md)."
         )
+    return measured_meshes(folder, run, find=find, progress=progress)
+
+
+def measured_meshes(
+    folder: Path,
+    run: Path,
+    *,
+    find: Find | None = None,
+    progress: Callable[[str, int, int | None], None] = lambda *_: None,
+) -> dict[str, np.ndarray]:
+    """The mesh (478, 2) in the crop's unit square by the picture's path below the folder, for its training part; what was
+    measured is kept in ``run``. Pictures without a face that could be found are left out.
+
+    Raises:
+        DatasetError: no face in any of the pictures.
+        WeightsError: they must be measured and the face models are not at hand.
+    """
+    entries = [entry for entry in read_folder(folder) if entry.part == "train"]
+    names = [entry.picture.relative_to(folder).as_posix() for entry in entries]
     kept = _kept(run / MESHES, names)
     if kept is None:
         kept = _measured(entries, names, find or largest_face_finder(), progress)

@@ -57,8 +57,11 @@ def with_points(
     progress: Callable[[str, int, int | None], None] = lambda *_: None,
     find: Find | None = None,
 ) -> tuple[Recipe, dict[str, Any]]:
-    """For a recipe whose network has a boundary topology: the recipe with the data's own topology where it brings one, and what
-    ``LabelledPictures`` is told of points and answers. Any other recipe as it is, and nothing.
+    """What ``LabelledPictures`` is told of points and answers, and the recipe.
+
+    A network with a boundary topology is driven by points; the recipe takes the data's own topology where it brings one. A
+    loss with a term ``points`` is taught by the face's mesh where pictures come in pairs and the folder has no points of its
+    own; without the face models it goes without. Any other recipe is told nothing.
 
     Raises:
         DatasetError: no points there, and they cannot be measured.
@@ -66,7 +69,8 @@ def with_points(
         WeightsError: faces must be measured and the face models are not at hand.
     """
     if "topology" not in recipe.network:
-        return recipe, {}
+        taught = float(recipe.losses.get("points", 0.0)) > 0
+        return recipe, _marks(folder, run, progress=progress, find=find) if taught else {}
     from understudy.dataset.labelled_mesh import TOPOLOGY, labelled_points
     from understudy.faces.boundary import load_topology
 
@@ -78,3 +82,19 @@ def with_points(
     points = labelled_points(folder, topology, run, find=find, progress=progress)
     answers = {name: recipe.losses[name] for name in ("answers", "apart") if name in recipe.losses}
     return recipe, {"points": points, "mirror": topology.mirror, **answers}
+
+
+def _marks(
+    folder: Path, run: Path, *, progress: Callable[[str, int, int | None], None], find: Find | None
+) -> dict[str, Any]:
+    from understudy.dataset.labelled import POINTS, read_folder
+    from understudy.dataset.labelled_mesh import measured_meshes
+    from understudy.errors import WeightsError
+
+    setups = [(entry.person, entry.setup) for entry in read_folder(folder) if entry.part == "train" and entry.setup]
+    if (folder / POINTS).is_file() or len(set(setups)) == len(setups):
+        return {}
+    try:
+        return {"marks": measured_meshes(folder, run, find=find, progress=progress)}
+    except (WeightsError, DatasetError):
+        return {}  # points teach faster, but nothing needs them

@@ -227,20 +227,24 @@ def pair_loss(
 
 
 def point_loss(flow: Tensor, coefficient: float, points: Tensor, target_points: Tensor) -> Tensor:
-    """Mean distance in pixels: the answer at a point's target must be fetched from the point, p_t + F(p_t) = p.
+    """Mean distance in pixels: the answer at a point's target must be fetched from the point, p_t + F(p_t) = p. Points that
+    are not known (NaN) do not count.
 
     Args:
         flow: (B, 2, s, s) in [-1, 1], before the coefficient.
         points, target_points: (B, P, 2) in the picture's unit square.
     """
     size = flow.shape[-1]
+    known = torch.isfinite(points + target_points).all(-1)
+    points, target_points = points.nan_to_num(), target_points.nan_to_num()
     # Unit square to the grid's coordinates, in which the middles of the outermost pixels are -1 and 1.
     spread = 2 * size / (size - 1)
     at = (target_points * size - 0.5) * (2 / (size - 1)) - 1
     found = functional.grid_sample(flow, at[:, None], mode="bilinear", padding_mode="border", align_corners=True)
     wanted = (points - target_points) * spread
     error = 2 * coefficient * found[:, :, 0].mT - wanted
-    return (error.square().sum(-1) + 1e-10).sqrt().mean() * ((size - 1) / 2)
+    length = (error.square().sum(-1) + 1e-10).sqrt()
+    return (length * known).sum() / known.sum().clamp_min(1) * ((size - 1) / 2)
 
 
 def target_signals(

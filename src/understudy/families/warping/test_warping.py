@@ -836,6 +836,10 @@ def test_point_loss_by_hand() -> None:
     flow = nothing.clone()
     flow[:, 0] = -2 * (2 / (size - 1)) / (2 * coefficient)  # two pixels to the left, where the point came from
     assert float(point_loss(flow, coefficient, points, target)) == pytest.approx(0.0, abs=1e-3)
+    unknown = torch.cat([points, torch.full((1, 1, 2), torch.nan)], 1)
+    assert float(point_loss(nothing, coefficient, unknown, unknown + 2.0 / size * torch.tensor([1.0, 0]))) == (
+        pytest.approx(2.0, rel=1e-4)
+    ), "what is not known does not count"
     picture = torch.zeros(1, 1, size, size)
     picture[..., 8, 8] = 1.0
     moved = warp(picture, 2 * coefficient * flow)
