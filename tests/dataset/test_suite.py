@@ -5,10 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from understudy.dataset.suite import open_suite, write_suite
+from understudy.dataset.suite_regions import read_suite_regions
 from understudy.errors import DatasetError
+from understudy.faces.regions import Region
 
 TOML = """
 title = "two"
@@ -65,7 +68,9 @@ def test_clips_that_say_what_they_are_make_a_suite(tmp_path):
         ("anton_as_jun_r2", "anton", "jun_r2.mp4"),
         ("jun_as_anton_r1", "jun", "anton_r1.mp4"),
     ]
-    assert suite.swaps[0].regions == tmp_path / "anton_as_jun_r2.npz" and suite.swaps[1].regions is None
+    assert [(task.name, task.person, task.truth.name) for task in suite.regions] == [
+        ("anton_as_jun_r2_regions", "anton", "anton_as_jun_r2.npz")
+    ]
     assert [task.name for task in suite.animations] == [
         "anton_by_jun_r2", "anton_by_own_r1", "jun_by_anton_r1", "jun_by_own_r2",
     ]  # fmt: skip
@@ -74,7 +79,11 @@ def test_clips_that_say_what_they_are_make_a_suite(tmp_path):
 
 def test_the_packaged_suite_is_whole():
     suite = open_suite(Path(str(resources.files("understudy.jobs") / "demo_media")))
-    assert len(suite.swaps) == 2 and len(suite.animations) == 2
+    assert len(suite.swaps) == 2 and len(suite.animations) == 2 and len(suite.regions) == 2
+    maps = read_suite_regions(suite.regions[0].truth)
+    assert sorted(maps) == list(range(10, 201, 20)) and maps[10].shape == (512, 512)
+    shares = [float((maps[10] == region).mean()) for region in (Region.SKIN, Region.HAIR, Region.GLASSES)]
+    assert 0.05 < shares[0] < 0.3 and 0.01 < shares[1] < 0.2, "a face and short hair"
     assert all(person.consent.synthetic for person in suite.people.values())
 
 
@@ -89,12 +98,44 @@ def test_the_packaged_suite_is_whole():
         ("frame = 3", 'name = "../up"', "cannot be a task's name"),
         ("frame = 3", 'name = "anna_as_ben_1"', "two tasks are called"),
         ("[people.anna]", "[people.anna", "as TOML"),
+        (
+            "[[swap]]",
+            '[[regions]]\nclip = "true.mp4"\ntruth = "gone.npz"\nperson = "anna"\n[[swap]]',
+            "gone.npz, which is",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_suite_is_said(folder, old, new, words):
     (folder / "suite.toml").write_text(TOML.replace(old, new, 1))
     with pytest.raises(DatasetError, match=words):
         open_suite(folder)
+
+
+def test_region_maps_are_read_by_their_classes_names(tmp_path):
+    seg = np.array([[[0, 1], [2, 1]]], np.uint8)
+    np.savez(tmp_path / "named.npz", seg=seg, classes=["background", "eyebrows", "lips"], numbers=[7])
+    assert read_suite_regions(tmp_path / "named.npz")[7].tolist() == [[0, Region.BROWS], [Region.LIPS, Region.BROWS]]
+    np.savez(tmp_path / "plain.npz", seg=seg)
+    assert read_suite_regions(tmp_path / "plain.npz")[1].tolist() == seg[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"maps": np.zeros((1, 2, 2), np.uint8)}, "needs 'seg'"),
+        ({"seg": np.zeros((2, 2), np.uint8)}, "are whole numbers"),
+        ({"seg": np.zeros((2, 2, 2), np.uint8), "numbers": [1]}, "with 1 frame numbers"),
+        ({"seg": np.full((1, 2, 2), 40, np.uint8)}, "holds the class 40"),
+        ({"seg": np.zeros((1, 2, 2), np.uint8), "classes": ["sky"]}, "'sky' is no region"),
+    ],
+)
+def test_region_maps_that_cannot_be_understood(tmp_path, arrays, words):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(DatasetError, match=words):
+        read_suite_regions(tmp_path / "x.npz")
+    (tmp_path / "y.npz").write_bytes(b"PK no zip")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_suite_regions(tmp_path / "y.npz")
 
 
 def test_no_suite_at_all(tmp_path):

@@ -16,6 +16,10 @@ A suite is a folder with a ``suite.toml`` beside its clips, movies or sequences,
     person = "anton"
     drive = "jun_r2.mp4"                  # does what this performer does
     truth = "anton_as_jun_r2.mp4"         # as here
+    [[regions]]
+    clip = "anton_as_jun_r2.mp4"          # what a parser reads, and what is given back and edited region by region
+    person = "anton"
+    truth = "anton_as_jun_r2.npz"         # its true regions (:mod:`understudy.dataset.suite_regions`)
 
 A folder of rendered clips without one is a suite too: ``A_rN`` is A giving take N, ``A_as_B_rN`` is A's face giving B's take.
 """
@@ -57,8 +61,6 @@ class SwapTask:
     plate: Path
     identity: str
     truth: Path
-    regions: Path | None = None
-    """.npz with the truth's classes, ``seg`` (n, h, w), where they are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,16 @@ class AnimateTask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegionTask:
+    """Tell the regions of ``person`` in ``clip`` apart, give the face back from them, edit it by them; ``truth`` are the true ones."""
+
+    name: str
+    clip: Path
+    person: str
+    truth: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suite:
     """Tasks with their answers."""
 
@@ -82,6 +94,7 @@ class Suite:
     people: Mapping[str, SuitePerson]
     swaps: tuple[SwapTask, ...] = ()
     animations: tuple[AnimateTask, ...] = ()
+    regions: tuple[RegionTask, ...] = ()
     sha256: str = field(default="", repr=False)
     """Of what the suite asks, clips left aside; two suites that differ have different ones."""
 
@@ -137,7 +150,6 @@ def write_suite(suite: Suite, file: Path) -> None:
     for task in suite.swaps:
         lines += ["", "[[swap]]", f"name = {_quoted(task.name)}", f"plate = {place(task.plate)}"]
         lines += [f"identity = {_quoted(task.identity)}", f"truth = {place(task.truth)}"]
-        lines += [f"regions = {place(task.regions)}"] if task.regions else []
     for task in suite.animations:
         lines += [
             "",
@@ -147,13 +159,18 @@ def write_suite(suite: Suite, file: Path) -> None:
             f"frame = {task.frame}",
         ]
         lines += [f"person = {_quoted(task.person)}", f"drive = {place(task.drive)}", f"truth = {place(task.truth)}"]
+    for task in suite.regions:
+        lines += ["", "[[regions]]", f"name = {_quoted(task.name)}", f"clip = {place(task.clip)}"]
+        lines += [f"person = {_quoted(task.person)}", f"truth = {place(task.truth)}"]
     write_text(file, "\n".join(lines) + "\n")
 
 
 def _suite(values: Mapping[str, Any], file: Path) -> Suite:
-    unknown = sorted(set(values) - {"title", "people", "swap", "animate"})
+    unknown = sorted(set(values) - {"title", "people", "swap", "animate", "regions"})
     if unknown:
-        raise DatasetError(f"{file}: {unknown[0]!r} is no part of a suite; it has title, people, swap and animate.")
+        raise DatasetError(
+            f"{file}: {unknown[0]!r} is no part of a suite; it has title, people, swap, animate and regions."
+        )
     folder = file.parent
 
     def clip(entry: Mapping[str, Any], key: str, kind: str) -> Path:
@@ -168,15 +185,16 @@ def _suite(values: Mapping[str, Any], file: Path) -> Suite:
         consent = Consent(**fields, scope=scope, until=until if isinstance(until, date) else None, source=str(file))
         footage = tuple(folder / clip for clip in entry.get("footage", ()))
         people[name] = SuitePerson(name=name, consent=consent, footage=footage)
-    swaps, animations = [], []
+    swaps, animations, regions = [], [], []
     for entry in values.get("swap", ()):
         plate = clip(entry, "plate", "swap")
         identity = str(entry.get("identity", ""))
-        regions = folder / entry["regions"] if "regions" in entry else None
         name = entry.get("name", f"{identity}_as_{plate.stem}")
-        swaps.append(
-            SwapTask(name=name, plate=plate, identity=identity, truth=clip(entry, "truth", "swap"), regions=regions)
-        )
+        truth = clip(entry, "truth", "swap")
+        swaps.append(SwapTask(name=name, plate=plate, identity=identity, truth=truth))
+        if "regions" in entry:
+            maps = clip(entry, "regions", "swap")
+            regions.append(RegionTask(name=f"{name}_regions", clip=truth, person=identity, truth=maps))
     for entry in values.get("animate", ()):
         drive, person = clip(entry, "drive", "animate"), str(entry.get("person", ""))
         animations.append(
@@ -189,8 +207,18 @@ def _suite(values: Mapping[str, Any], file: Path) -> Suite:
                 frame=int(entry.get("frame", 1)),
             )
         )
-    title = str(values.get("title", folder.name))
-    return Suite(title=title, folder=folder, people=people, swaps=tuple(swaps), animations=tuple(animations))
+    for entry in values.get("regions", ()):
+        source = clip(entry, "clip", "regions")
+        name, person = entry.get("name", f"{source.stem}_regions"), str(entry.get("person", ""))
+        regions.append(RegionTask(name=name, clip=source, person=person, truth=clip(entry, "truth", "regions")))
+    return Suite(
+        title=str(values.get("title", folder.name)),
+        folder=folder,
+        people=people,
+        swaps=tuple(swaps),
+        animations=tuple(animations),
+        regions=tuple(regions),
+    )
 
 
 def _suite_of_clips(folder: Path) -> Suite:
@@ -211,8 +239,10 @@ def _suite_of_clips(folder: Path) -> Suite:
         )
         for name in names
     }
-    swaps, animations = [], []
+    swaps, animations, regions = [], [], []
     for (person, performer, take), path in found.items():
+        if person in people and (maps := path.with_suffix(".npz")).is_file():
+            regions.append(RegionTask(name=f"{path.stem}_regions", clip=path, person=person, truth=maps))
         plate = takes.get((performer, take))
         if plate is None or person not in people:
             continue
@@ -220,21 +250,19 @@ def _suite_of_clips(folder: Path) -> Suite:
         name = f"{person}_by_{'own_' if own else performer + '_'}{take}"
         animations.append(AnimateTask(name=name, still=path, person=person, drive=plate, truth=path))
         if not own:
-            regions = path.with_suffix(".npz")
-            swaps.append(
-                SwapTask(
-                    name=path.stem,
-                    plate=plate,
-                    identity=person,
-                    truth=path,
-                    regions=regions if regions.is_file() else None,
-                )
-            )
+            swaps.append(SwapTask(name=path.stem, plate=plate, identity=person, truth=path))
     if not swaps and not animations:
         raise DatasetError(
             f"{folder} has no {FILE}, and no clips named like anton_r1.mp4 and anton_as_jun_r2.mp4 either; it is no suite."
         )
-    return Suite(title=folder.name, folder=folder, people=people, swaps=tuple(swaps), animations=tuple(animations))
+    return Suite(
+        title=folder.name,
+        folder=folder,
+        people=people,
+        swaps=tuple(swaps),
+        animations=tuple(animations),
+        regions=tuple(regions),
+    )
 
 
 def _checked(suite: Suite) -> Suite:
@@ -243,9 +271,11 @@ def _checked(suite: Suite) -> Suite:
     where = suite.folder / FILE
     files = [path for person in suite.people.values() for path in person.footage]
     for task in suite.swaps:
-        files += [task.plate, task.truth, *([task.regions] if task.regions else [])]
+        files += [task.plate, task.truth]
     for task in suite.animations:
         files += [task.still, task.drive, task.truth]
+    for task in suite.regions:
+        files += [task.clip, task.truth]
     for path in files:
         pattern = Pattern.of(path)
         if not (path.is_file() if pattern is None else any(path.parent.glob(f"*{path.suffix}"))):
@@ -257,17 +287,20 @@ def _checked(suite: Suite) -> Suite:
                 f"{where}: {task.truth.name} is the answer of {task.name}; nobody may learn from it as footage."
             )
     needed = {task.identity for task in suite.swaps} | {task.person for task in suite.animations}
+    needed |= {task.person for task in suite.regions}
     if strangers := sorted(needed - set(suite.people)):
         raise DatasetError(f"{where}: {strangers[0]!r} is in a task and not among [people].")
-    names = [task.name for task in (*suite.swaps, *suite.animations)]
+    names = [task.name for task in (*suite.swaps, *suite.animations, *suite.regions)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DatasetError(f"{where}: two tasks are called {twice[0]}; give them names that differ.")
     for name in names:
         if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
             raise DatasetError(f"{where}: {name!r} cannot be a task's name; letters, digits, _ and - can.")
     if not names:
-        raise DatasetError(f"{where} asks for nothing; add a [[swap]] or an [[animate]].")
-    asks = repr([suite.title, [(task,) for task in (*suite.swaps, *suite.animations)], sorted(suite.people)])
+        raise DatasetError(f"{where} asks for nothing; add a [[swap]], an [[animate]] or [[regions]].")
+    asks = repr(
+        [suite.title, [(task,) for task in (*suite.swaps, *suite.animations, *suite.regions)], sorted(suite.people)]
+    )
     return replace(suite, sha256=hashlib.sha256(asks.replace(str(suite.folder), "").encode()).hexdigest())
 
 
