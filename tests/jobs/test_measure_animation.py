@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -131,6 +132,15 @@ def test_sequences_run_from_the_still_to_the_answer(data: Path):
     np.testing.assert_array_equal(frames[0], pair.still)
     smiles = [seen.units[ActionUnit.AU12] for frame in frames if (seen := Reader().read(frame))]
     assert smiles == sorted(smiles) and smiles[-1] > 1
+
+
+def test_a_picture_that_asks_for_nothing_is_no_answer(data: Path):
+    from understudy.dataset.labelled import read_folder
+
+    entries = read_folder(data)
+    twice = [replace(entry, units=entries[1].units) if entry.picture.name == "0_0.png" else entry for entry in entries]
+    assert len(choose_pairs(entries, 99, source=data)) == 6
+    assert len(choose_pairs(twice, 99, source=data)) == 5
 
 
 def test_pairs_without_a_face_are_counted(data: Path, models: None):

@@ -81,7 +81,7 @@ class Pair:
 
 
 def choose_pairs(entries: Sequence[Labelled], count: int, *, source: Path) -> list[tuple[Labelled, Labelled]]:
-    """At most ``count`` pairs of a set-up's calmest picture and another of it, spread evenly over the people.
+    """At most ``count`` pairs of a set-up's calmest picture and another of it with other units, spread over the people.
 
     Raises:
         DatasetError: no two pictures of one set-up.
@@ -93,7 +93,7 @@ def choose_pairs(entries: Sequence[Labelled], count: int, *, source: Path) -> li
     pairs = []
     for group in groups.values():
         still, *answers = sorted(group, key=_agitation)
-        pairs += [(still, answer) for answer in answers]
+        pairs += [(still, answer) for answer in answers if not _labelled_alike(still, answer)]
     if not pairs:
         raise DatasetError(
             f"{source} has no two pictures of one person and set-up, so there is no true answer to compare with."
@@ -136,6 +136,13 @@ def see_pairs(pairs: Sequence[tuple[Labelled, Labelled]], size: int, reader: Rea
             answer_seen=second_seen,
             mask=np.maximum(*masks),
         )
+
+
+def _labelled_alike(still: Labelled, answer: Labelled) -> bool:
+    """Nothing is asked of the still, as far as the units know, so that there is nothing to measure."""
+    if still.units is None or answer.units is None or still.expression != answer.expression:
+        return False
+    return bool((np.asarray(still.units) == answer.units).all())
 
 
 def _agitation(entry: Labelled) -> float:
