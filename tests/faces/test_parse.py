@@ -6,7 +6,7 @@ import pytest
 
 from understudy.faces import topology
 from understudy.faces.align import mean_mesh
-from understudy.faces.parse import GUIDE, face_mask, hull_polygon, polygon_mask, region_guide
+from understudy.faces.parse import GUIDE, depth, face_mask, hull_polygon, polygon_mask, region_guide
 
 
 def mesh(size: int = 200) -> np.ndarray:
@@ -79,3 +79,18 @@ def test_guide_shows_each_part_where_the_mesh_has_it():
 
 def test_guide_of_a_face_far_outside_is_empty():
     assert not region_guide(mesh() + 1000, 64).any()
+
+
+def test_depth_counts_from_the_nearest_pixel_outside():
+    """By hand: 3-4-5, and nothing hangs on where in memory the mask lies."""
+    mask = np.ones((9, 12), bool)
+    mask[1, 2] = False
+    found = depth(mask)
+    assert found[1, 2] == 0
+    assert found[5, 5] == 5
+    assert found[1, 11] == 9
+    room = np.ones(9 * 12 + 64, bool)
+    for start in range(64):
+        moved = room[start : start + 9 * 12].reshape(9, 12)
+        moved[...] = mask
+        np.testing.assert_array_equal(depth(moved), found)

@@ -158,11 +158,12 @@ def composite_patch(
     face = smooth_mask(face, options.sigma) * np.float32(1.0 - options.plate_detail)
     detail *= face[..., None]
     change -= detail
-    if options.skin_detail > 0:
+    skin = 1.0 if options.skin_detail is None else options.skin_detail
+    if skin > 0:
         meshes = [np.asarray(landmarks)[:, :2] - (x0, y0)]
         if generated_landmarks is not None:
             meshes.append(transform_points(to_box, np.asarray(generated_landmarks)[:, :2]))
-        change += _skin_detail(plate, change, face, meshes, options, transform.side)
+        change += _skin_detail(plate, change, face * np.float32(skin), meshes, options, transform.side)
     to_box_of_matte = to_box.copy()
     to_box_of_matte[:, :2] *= side / matte.shape[0]
     covered = np.clip(warp(matte, to_box_of_matte, size, border=cv2.BORDER_CONSTANT), 0, 1)
@@ -187,7 +188,6 @@ def _skin_detail(
     sigma = options.detail_size * crop_side
     weights = skin_weights(meshes, plate.shape[:2], margin=2 * sigma, softness=sigma)
     weights *= face
-    weights *= np.float32(options.skin_detail)
     plate = np.clip(plate, 0.0, 1.0)
     return carry_skin_detail(plate + change, plate, weights, sigma=sigma, limit=options.detail_limit)
 

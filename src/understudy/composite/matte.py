@@ -9,7 +9,7 @@ import numpy as np
 
 from understudy.composite.polygon import erode_sides, rasterise
 from understudy.errors import InternalError, OptionError
-from understudy.faces.parse import hull_polygon
+from understudy.faces.parse import depth, hull_polygon
 from understudy.faces.warp import transform_points
 
 _MATTE_SIDE = 256
@@ -110,8 +110,7 @@ def outer_matte(
         face *= cv2.resize(crop_matte, size, interpolation=cv2.INTER_AREA)
     if face.max() < 0.5:
         return np.zeros(size, np.float32)
-    distance = cv2.distanceTransform((face < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    matte = _smooth_step(1.0 - distance / max(reach * _MATTE_SIDE, 1.0))
+    matte = _smooth_step(1.0 - depth(face < 0.5) / max(reach * _MATTE_SIDE, 1.0))
     to_border = np.minimum(np.arange(_MATTE_SIDE), np.arange(_MATTE_SIDE)[::-1]) / (_BORDER * _MATTE_SIDE)
     ramp = _smooth_step(to_border.astype(np.float32))
     matte *= ramp[:, None] * ramp[None, :]

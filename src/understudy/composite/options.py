@@ -37,8 +37,14 @@ class CompositeOptions:
     """How far beyond the outline the blend may flow, in shares of the crop's side, 0 to 0.3."""
     plate_detail: float = 0.0
     """How much of the plate's detail finer than the generated face stays (grain, but also lashes), 0 to 1."""
-    skin_detail: float = 1.0
-    """How much of the finest detail on skin, not at eyes, brows and lips, is the plate's (pores, grain), 0 to 1."""
+    own_detail: float = 1.0
+    """How much of the face's fine detail (brows, lashes, lips' edges, stubble) comes from the performer's own footage, 0 to 1;
+    only where their gathered faces are at hand."""
+    own_detail_size: float = 0.016
+    """What counts as fine there: standard deviation, in shares of the crop's side, 0.001 to 0.05."""
+    skin_detail: float | None = None
+    """How much of the finest detail on skin, not at eyes, brows and lips, is the plate's (pores, grain), 0 to 1. Default: 1,
+    or 0 where the performer's own footage gives it."""
     detail_size: float = 0.008
     """What counts as finest: standard deviation, in shares of the crop's side, 0.001 to 0.05; one pixel of 128 is 0.008."""
     detail_limit: float = 0.04
@@ -49,7 +55,10 @@ class CompositeOptions:
         _within("levels_from_target", self.levels_from_target, 0, 16)
         _within("reach", self.reach, 0, 0.3)
         _within("plate_detail", self.plate_detail, 0, 1)
-        _within("skin_detail", self.skin_detail, 0, 1)
+        _within("own_detail", self.own_detail, 0, 1)
+        _within("own_detail_size", self.own_detail_size, 0.001, 0.05)
+        if self.skin_detail is not None:
+            _within("skin_detail", self.skin_detail, 0, 1)
         _within("detail_size", self.detail_size, 0.001, 0.05)
         _within("detail_limit", self.detail_limit, 0.001, 1)
         for side, value in zip(("left", "top", "right", "bottom"), self.erode, strict=True):

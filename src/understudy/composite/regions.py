@@ -22,6 +22,7 @@ from understudy.composite.blend import blend_difference
 from understudy.composite.face import FacePatch
 from understudy.errors import OptionError
 from understudy.faces.align import CropTransform
+from understudy.faces.parse import depth
 from understudy.faces.warp import invert, warp
 
 Blend = Literal["gaussian", "laplacian"]
@@ -120,8 +121,7 @@ def _inside(side: int) -> np.ndarray:
 
 def _well_inside(alpha: np.ndarray, width: float) -> np.ndarray:
     """(s, s) 1 further than ``width`` pixels inside the mask, 0 at its edge."""
-    distance = cv2.distanceTransform((alpha >= 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    share = np.clip(distance / max(width, 1.0), 0, 1).astype(np.float32)
+    share = np.clip(depth(alpha >= 0.5) / max(width, 1.0), 0, 1)
     return share * share * (3 - 2 * share)
 
 

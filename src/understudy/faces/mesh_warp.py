@@ -39,32 +39,52 @@ def mesh_map(source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
     Raises:
         FaceError: meshes that are not finite.
     """
+    return mesh_maps(np.asarray(source)[None], target, size)[0]
+
+
+def mesh_maps(sources: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
+    """:func:`mesh_map` from several pictures to one place, for little more than the time of one.
+
+    Args:
+        sources: (N, 478, 2 or 3) the mesh in each picture, in its unit square.
+        target, size: as there.
+
+    Returns:
+        (N, size, size, 2) float32.
+
+    Raises:
+        FaceError: meshes that are not finite.
+    """
     chosen = warp_points()
-    start, end = (np.asarray(mesh, np.float64)[chosen, :2] for mesh in (source, target))
-    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+    starts, end = (np.asarray(mesh, np.float64)[..., chosen, :2] for mesh in (sources, target))
+    if not (np.isfinite(starts).all() and np.isfinite(end).all()):
         raise FaceError("A face's mesh is not finite, so its picture cannot be carried.")
-    count = len(chosen)
+    count, several = len(chosen), len(starts)
     # [K + stiffness, P; P', 0] [w; a] = [displacement; 0], K = r² log r², P = (1, x, y).
     system = np.zeros((count + 3, count + 3))
     system[:count, :count] = _bend(end[:, None] - end[None]) + _STIFF * np.eye(count)
     system[:count, count], system[:count, count + 1 :] = 1, end
     system[count:, :count] = system[:count, count:].T
-    answer = np.zeros((count + 3, 2))
-    answer[:count] = start - end
+    answer = np.zeros((count + 3, 2 * several))
+    answer[:count] = np.moveaxis(starts - end, 0, 1).reshape(count, 2 * several)
     weights = np.linalg.lstsq(system, answer, rcond=None)[0]
     place = (np.arange(_GRID) + 0.5) / _GRID
     grid = np.stack(np.meshgrid(place, place), -1).reshape(-1, 2)
     moved = _bend(grid[:, None] - end[None]) @ weights[:count] + weights[count] + grid @ weights[count + 1 :]
-    field = moved.reshape(_GRID, _GRID, 2).astype(np.float32)
-    field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    fields = moved.reshape(_GRID, _GRID, several, 2).astype(np.float32)
     own = ((np.arange(size) + 0.5) / size).astype(np.float32)
-    return field + np.stack(np.meshgrid(own, own), -1)
+    at_rest = np.stack(np.meshgrid(own, own), -1)
+    resize = lambda field: cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)  # noqa: E731
+    return np.stack([resize(np.ascontiguousarray(fields[:, :, one])) + at_rest for one in range(several)])
 
 
-def carry(picture: np.ndarray, places: np.ndarray, *, nearest: bool = False) -> np.ndarray:
-    """A square picture (s, s) or (s, s, C) sampled at :func:`mesh_map`'s places; its edge is repeated outside."""
+def carry(picture: np.ndarray, places: np.ndarray, *, nearest: bool = False, sharp: bool = False) -> np.ndarray:
+    """A square picture (s, s) or (s, s, C) sampled at :func:`mesh_map`'s places; its edge is repeated outside.
+
+    ``sharp`` samples by a cubic kernel, which keeps fine detail but can overshoot; ``nearest`` keeps labels.
+    """
     pixels = places * picture.shape[0] - 0.5  # OpenCV counts pixel centres as whole numbers
-    how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    how = cv2.INTER_NEAREST if nearest else cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     return cv2.remap(picture, pixels[..., 0], pixels[..., 1], how, borderMode=cv2.BORDER_REPLICATE)
 
 

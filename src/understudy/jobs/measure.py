@@ -375,7 +375,8 @@ class NeighbourPerformer:
 def _neighbour_swap(
     options: MeasureOptions, project: Project, folder: Path, progress: Progress, finder: FaceFinder | None
 ) -> tuple[Path, dict[str, Any]]:
-    """Make the nearest-neighbour swap as the swap itself was made, but for the faces."""
+    """Make the nearest-neighbour swap as the swap itself was made, but for the faces; real pictures need no detail added."""
+    from understudy.composite.options import CompositeOptions
     from understudy.jobs.inspect import open_run
     from understudy.jobs.options_swap import SwapOptions
     from understudy.jobs.shot import swap_shot
@@ -388,6 +389,7 @@ def _neighbour_swap(
         run=str(model),
         output=folder / options.swap.name,
         project=project.root,
+        composite=CompositeOptions(own_detail=0.0),
     )
     report = swap_shot(
         swap,

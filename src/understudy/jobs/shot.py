@@ -18,7 +18,8 @@ import numpy as np
 
 from understudy import __version__
 from understudy.composite.matte import OcclusionHook
-from understudy.errors import CheckpointError, FaceError, OptionError
+from understudy.composite.own_detail import OwnDetail
+from understudy.errors import CheckpointError, DatasetError, FaceError, OptionError
 from understudy.jobs.clip_faces import ClipFaces, Jitter, TrackedFace
 from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.parsers import named_parser
@@ -112,8 +113,8 @@ def swap_shot(
         progress: called with (stage, done, total); stages are "track", "smooth" and "swap".
         performer: a model already open, instead of the one that ``options.run`` names.
         finder: what finds the plate's faces; None for MediaPipe's models on this machine.
-        measure: what finds the mesh of generated faces, for ``options.outline``; None for MediaPipe's models, or
-            nothing where a finder is given.
+        measure: what finds the mesh of generated faces, for ``options.outline`` and own detail; None for MediaPipe's
+            models, or nothing where another finder is given.
         occlusion: says what stands in front of the face, see :class:`~understudy.composite.matte.OcclusionHook`.
         parser: what tells regions apart, for methods that go by them; None for the one that the options name.
 
@@ -153,7 +154,11 @@ def swap_shot(
         if regional is None:
             performer = performer or open_performer(model, device=options.device)
             check_identity(performer.identities, options.identity)
-        if options.outline and regional is None and measure is None and finder is None:
+        own_detail = None
+        if regional is None:
+            own_detail = _own_detail(options, project, stack)
+        wants_mesh = options.outline or own_detail is not None
+        if wants_mesh and regional is None and measure is None and isinstance(finder, MediaPipeFinder | None):
             measure = _mesh_measure()
         finder = finder or MediaPipeFinder(options.track)
         cache = project.tracks if project else None
@@ -164,6 +169,7 @@ def swap_shot(
 
         record = RunRecord.begin("swap", options, digital_source_type=DIGITAL_SOURCE_TYPE)
         record.options = {name: value for name, value in record.options.items() if name not in _INDIFFERENT}
+        record.options["own_detail_pictures"] = len(own_detail) if own_detail is not None and measure is not None else 0
         record.inputs[str(options.plate)] = faces.sha256
         record.add_weights(model)
         record.weights.update(finder.weights)
@@ -211,7 +217,9 @@ def swap_shot(
             identity=options.identity,
             composite=composite,
             steady=options.steady,
-            measure=measure if options.outline else None,
+            measure=measure if wants_mesh else None,
+            outline=options.outline,
+            own_detail=own_detail,
             occlusion=occlusion,
             raw=options.raw_faces is not None,
         )
@@ -401,6 +409,16 @@ def _model(options: SwapOptions, project: Project | None) -> Path:
         f"--identity {options.identity}: no model in {project.runs} knows this name; "
         f"they know {', '.join(sorted(known)) or 'nobody'}."
     )
+
+
+def _own_detail(options: SwapOptions, project: Project | None, stack: ExitStack) -> OwnDetail | None:
+    """The identity's own footage, for its fine detail; None where it is not wanted or not gathered."""
+    if project is None or options.composite.own_detail == 0 or options.identity not in project.gathered():
+        return None
+    try:
+        return stack.enter_context(OwnDetail(project.faces(options.identity)))
+    except DatasetError:
+        return None  # every picture was dropped since training: the model still swaps
 
 
 def _default_output(plate: Clip, identity: str, project: Project | None) -> Path:

@@ -18,8 +18,10 @@ from understudy.composite.face import FacePatch, composite_patch, fit_face_grade
 from understudy.composite.grade import Grade, apply_grade
 from understudy.composite.matte import OcclusionHook
 from understudy.composite.options import CompositeOptions
+from understudy.composite.own_detail import OwnDetail
 from understudy.composite.regions import lay_regions
 from understudy.composite.steady import steady_grade
+from understudy.dataset.pictures import resized
 from understudy.faces.align import CropTransform
 from understudy.family import Performer
 from understudy.jobs.clip_faces import TrackedFace
@@ -62,6 +64,10 @@ class Recipe:
     composite: CompositeOptions
     steady: int = 0
     measure: MeshMeasure | None = None
+    outline: bool = True
+    """Stop at the generated face's outline, where ``measure`` finds it."""
+    own_detail: OwnDetail | None = None
+    """The identity's own fine detail; needs ``measure``."""
     occlusion: OcclusionHook | None = None
     raw: bool = False
     """Keep the unblended faces for a layer."""
@@ -94,8 +100,9 @@ class _Work:
     transform: CropTransform
     landmarks: np.ndarray
     crop: np.ndarray
+    composite: CompositeOptions
     swapped: SwappedFace | None = None
-    mesh: np.ndarray | None = None
+    outline: np.ndarray | None = None
 
 
 @dataclass(kw_only=True)
@@ -195,7 +202,16 @@ def _performed(
             transform = _shifted(own, window)
             crop = np.clip(transform.to_crop(_view(frame, window), recipe.performer.size), 0.0, 1.0)
             landmarks = found.face.landmarks - np.array([x0, y0, 0], np.float32)
-            pending.works.append(_Work(found=found, window=window, transform=transform, landmarks=landmarks, crop=crop))
+            pending.works.append(
+                _Work(
+                    found=found,
+                    window=window,
+                    transform=transform,
+                    landmarks=landmarks,
+                    crop=crop,
+                    composite=recipe.composite,
+                )
+            )
         waiting.append(pending)
         if sum(len(one.works) for one in waiting) >= BATCH or len(waiting) >= _WAITING:
             _generate(waiting, recipe, seconds)
@@ -217,8 +233,27 @@ def _generate(waiting: Sequence[_Pending], recipe: Recipe, seconds: Seconds) -> 
         pictures = [np.round(work.swapped.crop * 255).astype(np.uint8) for work in works if work.swapped]
         near = [work.transform.points_to_crop(work.landmarks, recipe.performer.size) for work in works]
         for work, mesh in zip(works, recipe.measure(pictures, near), strict=True):
-            work.mesh = mesh
+            if mesh is not None:
+                _finish(work, mesh[:, :2] / np.float32(recipe.performer.size), recipe)
     seconds.perform += perf_counter() - started
+
+
+def _finish(work: _Work, mesh: np.ndarray, recipe: Recipe) -> None:
+    """What the generated face's mesh (478, 2), in the crop's unit square, is good for: own detail and outline."""
+    swapped, options = work.swapped, recipe.composite
+    assert swapped is not None
+    if recipe.own_detail is not None and options.own_detail > 0:
+        crop = recipe.own_detail.add(
+            swapped.crop, mesh, strength=options.own_detail, detail_size=options.own_detail_size
+        )
+        size = crop.shape[0]
+        matte = swapped.matte if swapped.matte is None else resized(swapped.matte, size)
+        work.swapped = SwappedFace(crop=crop, matte=matte)
+        if options.skin_detail is None:
+            # The plate's skin over the performer's own would be a third person's.
+            work.composite = replace(options, skin_detail=0.0)
+    if recipe.outline:
+        work.outline = mesh * np.float32(work.swapped.crop.shape[0])  # type: ignore[union-attr]
 
 
 def _fit(frame: Frame, work: _Work, recipe: Recipe) -> Grade:
@@ -229,8 +264,8 @@ def _fit(frame: Frame, work: _Work, recipe: Recipe) -> Grade:
         work.swapped.matte,
         work.transform,
         work.landmarks,
-        recipe.composite,
-        generated_landmarks=work.mesh,
+        work.composite,
+        generated_landmarks=work.outline,
         occlusion=recipe.occlusion,
     )
 
@@ -246,8 +281,8 @@ def _composite(pending: _Pending, recipe: Recipe, grades: Mapping[int, Mapping[i
             work.swapped.matte,
             work.transform,
             work.landmarks,
-            recipe.composite,
-            generated_landmarks=work.mesh,
+            work.composite,
+            generated_landmarks=work.outline,
             occlusion=recipe.occlusion,
             grade=grade,
             raw=recipe.raw,

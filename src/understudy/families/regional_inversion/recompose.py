@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from understudy.errors import OptionError
+from understudy.faces.parse import depth
 from understudy.faces.regions import Region
 from understudy.family import FaceParts, JoinedFace
 
@@ -145,8 +146,7 @@ def _signed(mask: np.ndarray) -> np.ndarray:
     """Distance from the edge in pixels, positive inside."""
     if not mask.any():
         return np.full(mask.shape, -1.0, np.float32)
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return inside - cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return depth(mask) - depth(~mask)
 
 
 def present(regions: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ def dilated(mask: np.ndarray, radius: float) -> np.ndarray:
     if radius < 0.5 or not mask.any():
         return mask.copy()
     # By distance: a disc of any size costs the same.
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius
+    return depth(~mask) <= radius
 
 
 def eroded(mask: np.ndarray, radius: float) -> np.ndarray:

@@ -1,0 +1,147 @@
+"""A performer's own fine detail, from their footage, on their generated face.
+
+What a network cannot foretell it blurs: brows, lashes, lips' edges, stubble. The performer's footage shows all of it, in
+other moments and under another light. So the generated face keeps what is coarser than sigma, which holds expression,
+pose and light, and what is finer comes from footage that was carried to the generated face's mesh,
+
+    O = F + a (g (N - G(N)) - (F - G(F))),    g = (H(F) + e) / (H(N) + e),
+
+F the generated face, N the carried footage, G a Gaussian of sigma, H one of three sigma, a the strength. The gain g, a
+colour channel at a time and within limits, brings the detail to the brightness that the generated face has there: detail
+of skin is a share of the light that falls on it.
+
+Pictures are chosen by the shape of eyes, brows, nose and lips, and carried to the generated face's mesh by a thin-plate
+spline. Several are averaged, each weighing by how much nearer it is than the first that no longer counts; so a picture
+comes in and goes out with weight nought, and detail does not jump as the face moves.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from understudy.dataset.face_set import FaceSet
+from understudy.errors import DatasetError
+from understudy.faces import topology
+from understudy.faces.mesh_warp import carry, mesh_maps
+
+_FEATURES = np.unique(
+    np.concatenate(
+        (
+            *(topology.LEFT_EYE, topology.RIGHT_EYE, topology.LEFT_IRIS, topology.RIGHT_IRIS),
+            *(topology.LEFT_BROW, topology.RIGHT_BROW, topology.NOSE_OUTLINE),
+            *(topology.LIPS_OUTER, topology.LIPS_INNER),
+        )
+    )
+)
+_NEAREST = 4
+"""Pictures averaged. More are steadier and softer."""
+_HELD = 48
+"""Pictures kept decoded; neighbouring frames ask for the same ones."""
+_FLOOR = 0.02  # e, view units
+_GAIN = (0.5, 2.0)
+
+
+def carry_own_detail(face: np.ndarray, footage: np.ndarray, *, sigma: float, strength: float = 1.0) -> np.ndarray:
+    """The generated face with the footage's detail.
+
+    Args:
+        face, footage: (s, s, 3) float32 RGB in [0, 1], view space, the footage lying on the face point by point.
+        sigma: of G, pixels.
+        strength: a, 0 to 1.
+
+    Returns:
+        (s, s, 3) float32 in [0, 1].
+    """
+    coarse, of_footage = (cv2.GaussianBlur(picture, (0, 0), sigma) for picture in (face, footage))
+    wide, wide_of_footage = (cv2.GaussianBlur(picture, (0, 0), 3 * sigma) for picture in (face, footage))
+    gain = np.clip((wide + _FLOOR) / (wide_of_footage + _FLOOR), *_GAIN)
+    detail = (footage - of_footage) * gain
+    return np.clip(face + np.float32(strength) * (detail - (face - coarse)), 0.0, 1.0)
+
+
+class OwnDetail:
+    """The detail of one identity.
+
+    Args:
+        folder: their face set.
+
+    Raises:
+        DatasetError: no face set there, or it is empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._set = FaceSet.open(folder)
+        self.size = self._set.size
+        self._entries = self._set.entries()
+        if not self._entries:
+            self._set.close()
+            raise DatasetError(
+                f"{folder} holds no pictures to take detail from; gather footage of this identity first."
+            )
+        self._meshes = np.stack([entry.landmarks[:, :2] for entry in self._entries]) / np.float32(self.size)
+        self._picture = lru_cache(maxsize=_HELD)(self._read)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def close(self) -> None:
+        self._set.close()
+
+    def __enter__(self) -> OwnDetail:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def nearest(self, mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pictures most like a face, as places in the set, and their weights, both (K,), nearest first.
+
+        Args:
+            mesh: (478, 2 or 3) in the crop's unit square.
+        """
+        apart = self._meshes[:, _FEATURES] - np.asarray(mesh, np.float32)[_FEATURES, :2]
+        # Where the face lies in its crop is no matter: the picture is carried there anyhow.
+        apart -= apart.mean(axis=1, keepdims=True)
+        distances = np.sqrt(np.square(apart).sum(axis=(1, 2)))
+        order = np.argsort(distances, kind="stable")[: _NEAREST + 1]
+        if len(order) == 1:
+            return order, np.ones(1)
+        nearness = distances[order[-1]] - distances[order[:-1]]
+        if nearness[0] <= 0:
+            nearness = np.ones_like(nearness)
+        weights = nearness**2
+        counts = weights > 0
+        return order[:-1][counts], (weights / weights.sum())[counts]
+
+    def footage(self, mesh: np.ndarray, size: int) -> np.ndarray:
+        """The identity's footage carried to a mesh (478, 2 or 3) in the unit square: (size, size, 3) float32 RGB."""
+        places, weights = self.nearest(mesh)
+        total = np.zeros((size, size, 3), np.float32)
+        for place, weight, where in zip(places, weights, mesh_maps(self._meshes[places], mesh, size), strict=True):
+            total += np.float32(weight) * carry(self._picture(int(place)), where, sharp=True)
+        return np.clip(total, 0.0, 1.0)
+
+    def add(self, crop: np.ndarray, mesh: np.ndarray, *, strength: float, detail_size: float) -> np.ndarray:
+        """A generated face with its performer's detail, at the face set's size if that is larger.
+
+        Args:
+            crop: (s, s, 3) float32 RGB in [0, 1], view space.
+            mesh: (478, 2 or 3) the generated face's mesh in the crop's unit square.
+            strength: 0 to 1.
+            detail_size: what counts as detail: standard deviation in shares of the crop's side.
+
+        Returns:
+            (S, S, 3) float32 in [0, 1].
+        """
+        size = max(self.size, crop.shape[0])
+        face = np.asarray(crop, np.float32)
+        if size != crop.shape[0]:
+            face = np.clip(cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
+        return carry_own_detail(face, self.footage(mesh, size), sigma=detail_size * size, strength=strength)
+
+    def _read(self, place: int) -> np.ndarray:
+        return self._set.load(self._entries[place])[0]

@@ -1,0 +1,130 @@
+"""A performer's own fine detail on their generated face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from understudy.composite.own_detail import OwnDetail, carry_own_detail
+from understudy.dataset.face_set import FaceSet
+from understudy.errors import DatasetError
+from understudy.faces.align import mean_mesh
+from understudy.faces.face import Pose
+from understudy.faces.topology import LIPS_INNER, LIPS_OUTER
+
+SIZE = 64
+LIPS = np.concatenate([LIPS_OUTER, LIPS_INNER])
+LOWER_LIP = 14
+
+
+def mesh(opened: float = 0.0, x: float = 0.5, y: float = 0.5) -> np.ndarray:
+    """A face in the unit square whose lips are lower by ``opened``."""
+    points = 0.6 * mean_mesh()[:, :2] + (x, y)
+    points[LIPS, 1] += opened
+    return points
+
+
+def face_set(folder: Path, *pictures: tuple[np.ndarray, np.ndarray]) -> Path:
+    """A face set of (picture (64, 64, 3) uint8, mesh in the unit square)."""
+    with FaceSet.create(folder, SIZE) as made:
+        for number, (picture, points) in enumerate(pictures):
+            made.add(
+                clip="take",
+                number=number,
+                track=0,
+                picture=picture,
+                mask=np.ones((SIZE, SIZE), np.float32),
+                landmarks=points * SIZE,
+                transform=np.eye(2, 3),
+                pose=Pose(yaw=0, pitch=0, roll=0),
+                plate_pixels=100.0,
+            )
+    return folder
+
+
+def gray(level: int) -> np.ndarray:
+    return np.full((SIZE, SIZE, 3), level, np.uint8)
+
+
+def test_fine_bands_change_places_and_coarse_ones_stay() -> None:
+    """At equal brightness the gain is 1 but for the noise in the wide averages, and O = G(F) + N - G(N)."""
+    numbers = np.random.default_rng(0)
+    face, footage = (0.5 + 0.05 * numbers.standard_normal((2, 48, 48, 3))).astype(np.float32)
+    blur = lambda picture: cv2.GaussianBlur(picture, (0, 0), 1.5)  # noqa: E731
+    result = carry_own_detail(face, footage, sigma=1.5)
+    np.testing.assert_allclose(result, blur(face) + footage - blur(footage), atol=0.012)
+    half = carry_own_detail(face, footage, sigma=1.5, strength=0.5)
+    np.testing.assert_allclose(half, (face + result) / 2, atol=1e-6)
+    np.testing.assert_array_equal(carry_own_detail(face, footage, sigma=1.5, strength=0.0), face)
+
+
+def test_detail_takes_the_light_of_the_generated_face() -> None:
+    """By hand: a step of 0.02 in footage at 0.38 becomes (0.18 + 0.02) / (0.38 + 0.02) = half of it in a face at 0.18."""
+    footage = np.full((32, 32, 3), 0.38, np.float32)
+    footage[16, 16] += 0.02
+    face = np.full((32, 32, 3), 0.18, np.float32)
+    sigma = 2.0
+    result = carry_own_detail(face, footage, sigma=sigma)
+    spike = footage - cv2.GaussianBlur(footage, (0, 0), sigma)
+    np.testing.assert_allclose(result - face, 0.5 * spike, atol=2e-5)
+
+
+def test_the_picture_with_the_same_mouth_is_chosen(tmp_path: Path) -> None:
+    pictures = [(gray(40 * number), mesh(0.01 * number)) for number in range(6)]
+    with OwnDetail(face_set(tmp_path / "anna", *pictures)) as own:
+        assert len(own) == 6
+        places, weights = own.nearest(mesh(0.021, x=0.55, y=0.47))
+        assert places[0] == 2
+        assert weights.sum() == pytest.approx(1.0)
+        assert (np.diff(weights) <= 0).all()
+
+
+def test_pictures_come_and_go_without_a_jump(tmp_path: Path) -> None:
+    pictures = [(gray(30 * number), mesh(0.012 * number)) for number in range(8)]
+    with OwnDetail(face_set(tmp_path / "anna", *pictures)) as own:
+
+        def weights(opened: float) -> np.ndarray:
+            all_weights = np.zeros(8)
+            places, some = own.nearest(mesh(opened))
+            all_weights[places] = some
+            return all_weights
+
+        path = np.stack([weights(opened) for opened in np.linspace(0, 0.08, 401)])
+    assert np.abs(np.diff(path, axis=0)).max() < 0.03
+    assert path[0].argmax() == 0
+    assert path[-1].argmax() == 7
+
+
+def test_footage_is_carried_to_the_mesh(tmp_path: Path) -> None:
+    picture = gray(60)
+    start = mesh()
+    column, row = np.floor(start[LOWER_LIP] * SIZE).astype(int)
+    picture[row - 1 : row + 2, column - 1 : column + 2] = 250
+    with OwnDetail(face_set(tmp_path / "anna", (picture, start))) as own:
+        carried = own.footage(mesh(0.03, x=0.56, y=0.45), SIZE)
+    mark = np.unravel_index(cv2.GaussianBlur(carried[..., 0], (0, 0), 1).argmax(), (SIZE, SIZE))
+    expected = mesh(0.03, x=0.56, y=0.45)[LOWER_LIP] * SIZE
+    np.testing.assert_allclose(mark[::-1], expected, atol=1.5)
+
+
+def test_a_small_face_grows_to_the_footage_and_gains_its_detail(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(3)
+    picture = (110 + 20 * numbers.standard_normal((SIZE, SIZE, 3))).clip(0, 255).astype(np.uint8)
+    soft = np.full((32, 32, 3), 110 / 255, np.float32)
+    with OwnDetail(face_set(tmp_path / "anna", (picture, mesh()))) as own:
+        made = own.add(soft, mesh(), strength=1.0, detail_size=0.05)
+        plain = own.add(soft, mesh(), strength=0.0, detail_size=0.05)
+    assert made.shape == (SIZE, SIZE, 3)
+    truth = picture / np.float32(255)
+    middle = slice(12, -12)
+    found = np.corrcoef((made - plain)[middle, middle].ravel(), (truth - truth.mean())[middle, middle].ravel())[0, 1]
+    assert found > 0.9
+    np.testing.assert_allclose(plain, 110 / 255, atol=1e-6)
+
+
+def test_an_empty_set_is_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no pictures to take detail from"):
+        OwnDetail(face_set(tmp_path / "anna"))
