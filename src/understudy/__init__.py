@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from understudy.jobs.measure import measure as measure
     from understudy.jobs.measure_animation import MeasureAnimationOptions as MeasureAnimationOptions
     from understudy.jobs.measure_animation import measure_animation as measure_animation
+    from understudy.jobs.measure_regions import MeasureRegionsOptions as MeasureRegionsOptions
+    from understudy.jobs.measure_regions import measure_regions as measure_regions
     from understudy.jobs.options_animate import AnimateOptions as AnimateOptions
     from understudy.jobs.options_benchmark import BenchmarkOptions as BenchmarkOptions
     from understudy.jobs.options_compare import CompareOptions as CompareOptions
@@ -121,6 +123,7 @@ _HOMES = {
     ),
     "jobs.measure": ("MeasureOptions", "measure"),
     "jobs.measure_animation": ("MeasureAnimationOptions", "measure_animation"),
+    "jobs.measure_regions": ("MeasureRegionsOptions", "measure_regions"),
     "jobs.options_animate": ("AnimateOptions",),
     "jobs.options_benchmark": ("BenchmarkOptions",),
     "jobs.options_compare": ("CompareOptions",),

@@ -138,6 +138,23 @@ REPORTS = {
         unread=1,
         missing=("LPIPS [x] is not at hand.",),
     ),  # fmt: skip
+    "inspect regions": Report(
+        sheet=ODD,
+        reconstruction={"true regions [a]": {"ssim": 0.8, "psnr": 20.0}},
+        swaps={"swap, mesh": {"top1": 0.5, "pose": 3.0}},
+        overlap={"lips": 0.7},
+        mean_overlap=0.7,
+        seconds={"run [a]": {"parse": 0.1}},
+        models={"run [a]": "runs/[a] (128 x 128)"},
+        networks={"pose": "mesh [1]"},
+        barred={"run [a]": ("identity",)},
+        pictures=2,
+        people=1,
+        pairs=3,
+        gallery=2,
+        unread=1,
+        missing=("LPIPS [x] is not at hand.",),
+    ),
     "demo": Report(
         finished=True, minutes=11.5, scores={"anton.mp4": {"swap": {"ssim": 0.8}}}, stages={"gather": 61.0}, report=ODD
     ),

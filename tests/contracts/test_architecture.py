@@ -41,6 +41,7 @@ LIGHT = (
     "understudy.jobs.inspect",
     "understudy.jobs.measure",
     "understudy.jobs.measure_animation",
+    "understudy.jobs.measure_regions",
     "understudy.jobs.regions",
     "understudy.jobs.shot",
     "understudy.jobs.train",

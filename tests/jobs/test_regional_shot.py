@@ -18,7 +18,7 @@ from understudy.jobs import regional_drive
 from understudy.jobs import shot as shot_job
 from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
-from understudy.jobs.regional_drive import Animated, MeshBent, Unmoved, with_mouth
+from understudy.jobs.regional_drive import Animated, MeshBent, Unmoved, with_mouth, within_outline
 from understudy.jobs.regional_source import mean_textures
 from understudy.jobs.shot import swap_shot
 from understudy.perform.swap import FacePerformer
@@ -273,3 +273,18 @@ def test_a_regional_shot_is_a_performer_of_faces() -> None:
     for name in ("swap_faces",):
         assert callable(getattr(RegionalShot, name))
     assert not isinstance(Editor(), FacePerformer)
+
+
+def test_a_bent_face_keeps_to_its_outline() -> None:
+    mesh = 0.4 * mean_mesh() + (0.5, 0.55, 0)
+    regions = np.full((100, 100), int(Region.SKIN), np.uint8)
+    regions[:, :5] = Region.HAIR
+    kept = within_outline(regions, mesh)
+    face = mesh[[1, 10, 152, 234, 454], :2] * 100
+    for x, y in face.astype(int):
+        assert kept[y, x] == Region.SKIN
+    (left, _), (right, _) = face[3], face[4]
+    assert kept[55, int(left) - 4] == kept[55, int(right) + 4] == Region.BACKGROUND
+    assert kept[int(face[2, 1]) + 5, 50] == Region.BACKGROUND, "below the chin"
+    assert kept[int(face[1, 1]) - 10, 50] == Region.SKIN, "a high forehead"
+    assert (kept[:, :5] == Region.HAIR).all()

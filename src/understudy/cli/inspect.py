@@ -95,6 +95,50 @@ def _show_animation(report: Any) -> str:
     return "\n".join([*lines, *(f"[yellow]{escape(sentence)}[/]" for sentence in report.missing)])
 
 
+def _regions_job() -> Any:
+    from understudy.jobs.measure_regions import MeasureRegionsOptions, measure_regions
+
+    return MeasureRegionsOptions, measure_regions
+
+
+def _show_regions(report: Any) -> str:
+    from understudy.jobs.evaluate_measures import MODEL, shown
+
+    lines = [path(report.sheet)]
+    for title, rows in (("given back", report.reconstruction), ("swapped", report.swaps)):
+        if not rows:
+            continue
+        taken = [name for name in MODEL if any(name in scores for scores in rows.values())]
+        widths = [max(len(MODEL[name].label), 7) for name in taken]
+        first = max(len(row) for row in (*rows, title))
+        heads = "  ".join(f"{MODEL[name].label:>{width}}" for name, width in zip(taken, widths, strict=True))
+        lines.append(f"[bold]{escape(f'{title:<{first}}')}  {escape(heads)}[/]")
+        for row, scores in rows.items():
+            cells = [
+                f"{shown(name, scores[name]) if name in scores else '':>{width}}"
+                for name, width in zip(taken, widths, strict=True)
+            ]
+            lines.append(f"{escape(f'{row:<{first}}')}  {'  '.join(cells)}")
+    told = ", ".join(f"{name} {value:.3f}" for name, value in report.overlap.items())
+    lines.append(f"the parser's regions: mIoU {report.mean_overlap:.3f}; {escape(told)}")
+    for model, seconds in report.seconds.items():
+        told = ", ".join(f"{stage} {taken:.3f}" for stage, taken in seconds.items())
+        lines.append(f"seconds a picture, {escape(model)}: {told}")
+    counted = f"{count(report.pictures, 'picture')} of {count(report.people, 'person', 'people')}"
+    if report.pairs:
+        counted += f", {count(report.pairs, 'swap')}, looked up among {count(report.gallery, 'person', 'people')}"
+    lines.append(f"[dim]{counted}[/]")
+    lines += [f"[dim]{escape(model)}: {escape(file)}[/]" for model, file in report.models.items()]
+    lines += [f"[dim]{escape(f'{name}: {words}')}[/]" for name, words in report.networks.items()]
+    lines += [
+        f"[yellow]{escape(model)} is not judged by {', '.join(names)}: their network taught it[/]"
+        for model, names in report.barred.items()
+    ]
+    if report.unread:
+        lines.append(f"[yellow]no face was found in {count(report.unread, 'swapped picture')}[/]")
+    return "\n".join([*lines, *(f"[yellow]{escape(sentence)}[/]" for sentence in report.missing)])
+
+
 COMMAND = Group(
     sentence="Look into a trained model, as the paper's appendix does.",
     commands={
@@ -127,6 +171,15 @@ COMMAND = Group(
             flags={"runs": ("--run",), "families": ("--family",)},
             example="understudy inspect animation heldback --run warping-preview --run no-refine\n\n"
             "understudy inspect animation heldback --run boundary_vae-preview --drive other --no-retarget",
+        ),
+        "regions": Command(
+            sentence="Give held-back pictures back by region, and swap random pairs of people (Tables 1 to 3).",
+            job=_regions_job,
+            show=_show_regions,
+            arguments=("data",),
+            flags={"runs": ("--run",)},
+            example="understudy inspect regions heldback --reenact mesh --reenact none\n\n"
+            "understudy inspect regions heldback --run full --run fixed --pictures 20 --optimise 50",
         ),
     },
 )

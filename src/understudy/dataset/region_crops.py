@@ -108,20 +108,8 @@ class RegionCrops:
         return [_portion([self.crop(int(index), size, numbers, STILL, 0.0) for index in chosen])]
 
     def _read(self, entry: RegionEntry, size: int) -> tuple[np.ndarray, np.ndarray]:
-        picture = decode(self._bytes(entry.picture), entry.picture)
-        if entry.regions is None:
-            regions = np.zeros(picture.shape[:2], np.uint8)
-        else:
-            regions = decode(self._bytes(entry.regions), entry.regions, colour=False)
-            if regions.max() >= len(Region):
-                raise DatasetError(
-                    f"{entry.regions} holds the id {regions.max()}; regions are 0 to {len(Region) - 1} (docs/regions.md)."
-                )
+        picture, regions = read_entry(entry, read=self._bytes)
         if entry.points is not None:
-            if regions.shape != picture.shape[:2]:
-                raise DatasetError(
-                    f"{entry.regions} has another size than its picture; they must be the same where there are landmarks."
-                )
             return picture, regions
         if len(set(picture.shape[:2])) > 1 or len(set(regions.shape)) > 1:
             raise DatasetError(f"{entry.picture} or its regions are not square, and it has no landmarks to cut it by.")
@@ -135,14 +123,43 @@ class RegionCrops:
     def _bytes(self, path: Path) -> bytes:
         if path in self._kept:
             return self._kept[path]
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+        data = _from_disk(path)
         if len(data) <= self._budget:
             self._budget -= len(data)
             self._kept[path] = data
         return data
+
+
+def read_entry(entry: RegionEntry, *, read: Callable[[Path], bytes] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A whole picture (H, W, 3) uint8 RGB and its regions (H, W) uint8, which may be smaller where there are no landmarks.
+
+    Args:
+        read: what reads files; None for the disk.
+
+    Raises:
+        DatasetError: unreadable, of unlike sizes, or with unknown ids.
+    """
+    read = read or _from_disk
+    picture = decode(read(entry.picture), entry.picture)
+    if entry.regions is None:
+        return picture, np.zeros(picture.shape[:2], np.uint8)
+    regions = decode(read(entry.regions), entry.regions, colour=False)
+    if regions.max() >= len(Region):
+        raise DatasetError(
+            f"{entry.regions} holds the id {regions.max()}; regions are 0 to {len(Region) - 1} (docs/regions.md)."
+        )
+    if entry.points is not None and regions.shape != picture.shape[:2]:
+        raise DatasetError(
+            f"{entry.regions} has another size than its picture; they must be the same where there are landmarks."
+        )
+    return picture, regions
+
+
+def _from_disk(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def read_region_folder(folder: Path, *, progress: Progress = lambda *_: None) -> list[RegionEntry]:

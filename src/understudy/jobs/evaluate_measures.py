@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from understudy.faces.regions import Region
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -64,8 +66,15 @@ MODEL: dict[str, Measure] = {
     "is": Measure(label="IS", better="higher", against="itself"),
     "units": Measure(label="AU error", against="the true picture"),
     "flow_warp": Measure(label="flow-warp x1000", against="itself"),
+    "overlap": Measure(label="regions, mIoU", better="higher", against="the true regions"),
+} | {
+    f"overlap_{region.name.lower()}": Measure(
+        label=f"IoU, {region.name.lower()}", better="higher", against="the true regions"
+    )
+    for region in Region
 }
-"""What :func:`understudy.jobs.evaluate_model.evaluate_model` takes; the last two of models that animate."""
+"""What :func:`understudy.jobs.evaluate_model.evaluate_model` takes; AU error and flow-warp of models that animate, overlaps of
+those that go by regions."""
 
 
 def shown(name: str, value: float) -> str:

@@ -2,7 +2,8 @@
 
 Of a model that swaps, every identity's pictures are given back as the same identity, which has a true answer, and as every other
 one, which has none but whose identity, pose and expression can be measured. A model that animates is measured on the test part of
-labelled pictures (:mod:`understudy.jobs.measure_animation`).
+labelled pictures (:mod:`understudy.jobs.measure_animation`), one that goes by regions on pictures with region maps
+(:mod:`understudy.jobs.evaluate_regions`).
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def evaluate_model(options: EvaluateModelOptions, progress: Progress = lambda *_
     """Measure a model and write its report.
 
     Raises:
-        OptionError: no such run, or an animating model without labelled data.
-        CheckpointError: the model cannot be read, or is of no family that swaps or animates.
+        OptionError: no such run, or no data for a model that needs some.
+        CheckpointError: the model cannot be read, or is of no family that swaps, animates or edits.
         DatasetError: an identity has no pictures here.
         StorageError: full disk or no permission.
     """
@@ -87,9 +88,13 @@ def evaluate_model(options: EvaluateModelOptions, progress: Progress = lambda *_
         report = _evaluate_swapping(options, find_project(options.project), model, card, progress)
     elif Task.ANIMATE in tasks:
         report = _evaluate_animating(options, model, card, progress)
+    elif Task.EDIT in tasks:
+        from understudy.jobs.evaluate_regions import evaluate_regions
+
+        report = evaluate_regions(options, model, card, progress)
     else:
         raise CheckpointError(
-            f"{model} is a {card.family} model, which neither swaps nor animates; nothing measures it yet."
+            f"{model} is a {card.family} model, which neither swaps, animates nor edits; nothing measures it yet."
         )
     write_model_report(report)
     return report
@@ -113,7 +118,7 @@ def _evaluate_swapping(
     for name in here:
         scales.add_person(name, project.faces(name), lambda entries: choose(entries, one_in, options.pictures))
     rows = scales.measure(progress)
-    folder = options.output or _folder(model)
+    folder = options.output or report_folder(model)
     verdicts, overall = _judged(options, rows)
     seen = "unknown" if one_in is None else "held back" if one_in else "seen in training"
     return EvaluateModelReport(
@@ -148,7 +153,7 @@ def _evaluate_animating(
 
     if options.data is None:
         raise OptionError(f"{model} animates; name labelled pictures to measure it on with --data (docs/evaluate.md).")
-    folder = options.output or _folder(model)
+    folder = options.output or report_folder(model)
     found = measure_animation(
         MeasureAnimationOptions(
             data=options.data,
@@ -203,8 +208,8 @@ def hold_back_of(model: Path) -> int | None:
         return None
 
 
-def _folder(model: Path) -> Path:
-    """In the run; a checkpoint that lies elsewhere gets a folder here, since its own may be anybody's."""
+def report_folder(model: Path) -> Path:
+    """Where a report goes: in the run; a checkpoint that lies elsewhere gets a folder here, since its own may be anybody's."""
     from understudy.jobs.train import SETTINGS
 
     return model.parent / "evaluate" if (model.parent / SETTINGS).is_file() else Path("evaluate") / model.stem

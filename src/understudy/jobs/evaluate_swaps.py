@@ -54,7 +54,7 @@ class SwapScales:
         self.identity, self.lpips = reasons["identity"] is None, reasons["lpips"] is None
         without = {JUDGES[name] for name in barred}
         self.features, no_inception = feature_network(without=without)
-        self.mesh = _mesh_model()
+        self.mesh = mesh_model()
         self.missing = tuple(
             sentence for sentence in (*reasons.values(), barred.get("fid"), no_inception, self.mesh[1]) if sentence
         )
@@ -202,7 +202,8 @@ class SwapScales:
         return row
 
 
-def _mesh_model() -> tuple[LandmarkModel | None, str | None]:
+def mesh_model() -> tuple[LandmarkModel | None, str | None]:
+    """What measures meshes of crops, and a sentence where this machine has none."""
     from understudy.faces.landmarks import LandmarkModel
     from understudy.faces.models import find_models
 

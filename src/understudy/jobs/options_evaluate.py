@@ -51,9 +51,21 @@ class EvaluateModelOptions:
     project: Path | None = field(default=None, metadata={"help": "Project folder; default: the one around you."})
     data: Path | None = field(
         default=None,
-        metadata={"help": "Labelled crops (units.csv) for a model that animates; its lines of part test are measured."},
+        metadata={
+            "help": "Labelled crops (units.csv) for a model that animates, whose lines of part test are measured; pictures with "
+            "region maps (docs/regions.md) for one that goes by regions, or a face parser."
+        },
     )
-    pictures: int = field(default=60, metadata={"help": "How many pictures of every identity, spread evenly."})
+    pictures: int = field(
+        default=60, metadata={"help": "How many pictures, spread evenly: of every identity, or of --data."}
+    )
+    pairs: int = field(default=0, metadata={"help": "By regions: also swap so many random pairs of people of --data."})
+    optimise: int = field(
+        default=0, metadata={"help": "By regions: also fit the textures to each picture, in so many steps; slow."}
+    )
+    parser: str | None = field(
+        default=None, metadata={"help": "By regions: the face parser, as for `understudy regions`."}
+    )
     fail_below: tuple[str, ...] = ()
     """Fail if a measure is less, such as identity=0.6; repeat it for several. The exit code is then 1."""
     fail_above: tuple[str, ...] = ()

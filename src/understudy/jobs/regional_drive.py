@@ -14,7 +14,7 @@ from understudy.faces.align import CropTransform, canonical_transform
 from understudy.faces.mesh_warp import carry, mesh_map
 from understudy.faces.regions import Region
 from understudy.faces.retarget import onto
-from understudy.faces.topology import LIPS_INNER
+from understudy.faces.topology import FACE_OVAL, LIPS_INNER
 from understudy.family import Drive
 from understudy.jobs.regional_source import Source
 from understudy.perform.animate import animate_crops, find_animator
@@ -24,6 +24,10 @@ from understudy.perform.regions import scaled
 if TYPE_CHECKING:
     from understudy.family import Animator, Parser, RegionEditor
     from understudy.jobs.performance import UnitReader
+
+_FOREHEAD, _BEYOND = 0.5, 0.04
+"""Of the face's height: how far its skin may reach above the mesh's outline, and beside it."""
+_OF_THE_FACE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH)
 
 
 class Reenactor(Protocol):
@@ -94,6 +98,7 @@ class MeshBent:
         start = source.face.transform.points_to_crop(source.landmarks, 1)
         end = in_canonical_crop(mesh, self._editor.oval_share)
         face = bent(source.face, start, end)
+        face = replace(face, regions=within_outline(face.regions, end))
         return face if Region.MOUTH in source.face.regions else replace(face, regions=with_mouth(face.regions, end))
 
 
@@ -172,6 +177,22 @@ def with_mouth(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:
     # Closed lips leave a line of a pixel, which is no mouth.
     opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     return np.where(opened & np.isin(regions, (Region.LIPS, Region.SKIN)), np.uint8(Region.MOUTH), regions)
+
+
+def within_outline(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:
+    """A region map whose face keeps to the outline of the mesh (478, 3), in the map's unit square; what lies beyond is background.
+
+    Where a head turns far, the spline drags the skin beside the outline, of which the mesh knows nothing, out of the head. Upwards
+    the outline ends at the hairline, so a bald head's skin is left.
+    """
+    points = mesh[FACE_OVAL, :2] * regions.shape[0]
+    up = (mesh[10, :2] - mesh[152, :2]) * regions.shape[0]
+    hull = cv2.convexHull(np.concatenate([points, points + _FOREHEAD * up]).astype(np.float32))
+    inside = np.zeros_like(regions)
+    cv2.fillPoly(inside, [np.round((hull - 0.5) * 16).astype(np.int32)], 1, shift=4)
+    radius = max(1, round(_BEYOND * float(np.linalg.norm(up))))
+    inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+    return np.where((inside == 0) & np.isin(regions, _OF_THE_FACE), np.uint8(Region.BACKGROUND), regions)
 
 
 def bent(face: RegionFace, start: np.ndarray, end: np.ndarray) -> RegionFace:

@@ -144,10 +144,17 @@ def inversion_preview() -> Recipe:
     )
 
 
+def inversion_preview_fixed() -> Recipe:
+    """Table 1's row (B) at the preview's size: start it from a preview generator, which stays as it is."""
+    recipe = inversion_preview()
+    return replace(recipe, preset="preview-fixed", rates={"generator": 0.0, "generator_last": 0.0})
+
+
 _RECIPES: Mapping[str, Mapping[str, Callable[[], Recipe]]] = {
     GENERATOR: {"preview": generator_preview, "paper-1024": generator_paper},
     INVERSION: {
         "preview": inversion_preview,
+        "preview-fixed": inversion_preview_fixed,
         "paper-1024": inversion_paper,
         "paper-1024-celebamask": inversion_paper_celebamask,
         "paper-1024-fixed": inversion_fixed_generator,

@@ -41,6 +41,7 @@ def start(recipe: Recipe) -> Trainable:
     """The recipe's network, ready to train, from nothing or from an earlier run.
 
     Raises:
+        OptionError: a generator is to be held and none is named.
         CheckpointError: the weights to start from do not fit the recipe.
         WeightsError: a loss needs a network that is not at hand.
     """
@@ -53,6 +54,10 @@ def start(recipe: Recipe) -> Trainable:
             _fill(gan.G, tensors, "G.", recipe.start)
             _fill(gan.D, tensors, "D.", recipe.start)
         return GeneratorTrainable(gan, GeneratorLosses(**recipe.losses), seed=recipe.seed)
+    if recipe.start is None and recipe.rates.get("generator") == 0:
+        raise OptionError(
+            f"--preset {recipe.preset} leaves the generator as it was trained; say with --from which one that is."
+        )
     losses = InversionLosses(**recipe.losses)
     judges = find_judges(recipe.losses)
     network = InversionNetwork(settings)

@@ -369,6 +369,7 @@ def test_losses_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     [
         *((GENERATOR, "preview"), (GENERATOR, "paper-1024"), (INVERSION, "preview"), (INVERSION, "paper-1024")),
         *((INVERSION, "paper-1024-celebamask"), (INVERSION, "paper-1024-fixed"), (INVERSION, "code-1024")),
+        (INVERSION, "preview-fixed"),
     ],
 )
 def test_recipes_fit_their_networks(stage: str, preset: str) -> None:
@@ -377,7 +378,7 @@ def test_recipes_fit_their_networks(stage: str, preset: str) -> None:
     assert recipe.preset == preset
     assert settings.size == recipe.stages[-1].resolution
     (InversionLosses if stage == INVERSION else GeneratorLosses)(**recipe.losses)
-    assert (settings == RegionalSettings()) == (preset != "preview")
+    assert (settings == RegionalSettings()) == (not preset.startswith("preview"))
 
 
 def test_the_papers_schedule() -> None:
@@ -389,6 +390,12 @@ def test_the_papers_schedule() -> None:
     assert paper.drops == ((1_600_000, 0.1), (2_400_000, 0.1))
     assert code.drops == ((1_600_000, 0.1),)
     assert (paper.learning_rate, paper.betas) == (1e-4, (0.9, 0.999))
+
+
+@pytest.mark.parametrize("preset", ["preview-fixed", "paper-1024-fixed"])
+def test_a_generator_that_is_held_must_be_there(preset: str) -> None:
+    with pytest.raises(OptionError, match="--from"):
+        FAMILY.trainable(FAMILY.recipe(preset, stage=INVERSION))
 
 
 def test_an_unknown_preset_is_named() -> None:
