@@ -15,6 +15,7 @@ from understudy.faces.boundary import (
     boundary_maps,
     built_in_topologies,
     load_topology,
+    opening_masks,
     spline,
     topology_of,
 )
@@ -199,3 +200,27 @@ def test_bad_points():
         boundary_maps(bad, load_topology("face13"), 64)
     with pytest.raises(OptionError, match="positive"):
         drawn((1, 1), (2, 2), sigma=0.0)
+
+
+@pytest.mark.parametrize("lower", [(2, 3), (0, 3, 2, 1)], ids=["back", "the same way"])
+def test_an_open_mouth_is_what_lies_between_the_lips(lower: tuple[int, ...]):
+    lines = ({"name": "upper_lip_bottom", "points": [0, 1]}, {"name": "lower_lip_top", "points": lower})
+    lips = topology_of({"name": "lips", "points": 4, "curves": lines})
+    square = np.array([[4.0, 4], [12, 4], [12, 12], [4, 12]])
+    mask = opening_masks(square[None], lips, 16)[0]
+    assert (mask[5:11, 5:11] == 1).all()
+    assert mask[:2].max() == mask[14:].max() == mask[:, :2].max() == mask[:, 14:].max() == 0
+    shut = opening_masks(np.where([[False, True]], 8.0, square)[None], lips, 16)[0]
+    assert (shut[7:9, 5:11].sum(0) > 0.9).all() and shut[:5].max() == shut[11:].max() == 0
+    nose = topology_of({"name": "nose", "points": 4, "curves": ({"name": "bridge", "points": [0, 1]},)})
+    with pytest.raises(OptionError, match="no lids and no lips"):
+        opening_masks(square[None], nose, 16)
+
+
+def test_the_built_in_faces_open_at_eyes_and_mouth():
+    face = (mean_mesh()[:, :2] * 64 + 64)[None]
+    for name in ("face13", "face15", "face17"):
+        mask = opening_masks(face, load_topology(name), 128)[0]
+        spread = [mask[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() for x, y in face[0, [13, 159, 386]]]
+        assert min(spread) > 0.5
+        assert 0.001 < mask.mean() < 0.02

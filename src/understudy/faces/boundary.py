@@ -32,6 +32,12 @@ from understudy.errors import FaceError, OptionError
 from understudy.faces.align import mirror_map
 from understudy.faces.topology import NUM_POINTS
 
+OPENINGS = (
+    ("upper_lip_bottom", "lower_lip_top"),
+    ("right_upper_lid", "right_lower_lid"),
+    ("left_upper_lid", "left_lower_lid"),
+)
+"""Lines, by name, that enclose what lips and lids show when they part."""
 CUT = 3.0
 """Sigmas beyond which a line leaves no trace."""
 _STEP = 1.0
@@ -193,6 +199,42 @@ def boundary_maps(points: np.ndarray, topology: BoundaryTopology, size: int, *, 
         near = squared < (CUT * sigma) ** 2
         drawn[near] = np.exp(squared[near] * np.float32(-0.5 / sigma**2))
     return maps
+
+
+def opening_masks(points: np.ndarray, topology: BoundaryTopology, size: int) -> np.ndarray:
+    """Where mouth and eyes are open, their rims included: a shut one is a line about two pixels wide.
+
+    Args:
+        points: (B, N, 2 or more) x and y in pixels, as for :func:`boundary_maps`.
+        topology: with the lines that :data:`OPENINGS` names; those of pairs that it lacks are left out.
+        size: the masks' side, pixels.
+
+    Returns:
+        (B, size, size) float32 in [0, 1].
+
+    Raises:
+        OptionError: the topology has none of the pairs.
+    """
+    import cv2
+
+    lines = {curve.name: list(curve.points) for curve in topology.curves}
+    rings = []
+    for upper, lower in OPENINGS:
+        if upper in lines and lower in lines:
+            back = lines[lower][::-1] if lines[lower][0] == lines[upper][0] else lines[lower]
+            rings.append([*lines[upper], *back])
+    if not rings:
+        raise OptionError(
+            f"boundary topology {topology.name} has no lids and no lips, such as {' and '.join(OPENINGS[0])}."
+        )
+    masks = np.zeros((len(points), size, size), np.uint8)
+    for face, mask in zip(np.asarray(points, np.float64)[..., :2], masks, strict=True):
+        # OpenCV counts from the centre of the first pixel, in sixteenths here.
+        drawn = np.round((np.clip(face, -size, 2 * size) - 0.5) * 16).astype(np.int32)
+        for ring in rings:
+            cv2.fillPoly(mask, [drawn[ring]], 255, cv2.LINE_AA, 4)
+            cv2.polylines(mask, [drawn[ring]], True, 255, 1, cv2.LINE_AA, 4)
+    return masks.astype(np.float32) / 255
 
 
 def spline(points: np.ndarray, *, closed: bool = False, step: float = _STEP) -> np.ndarray:

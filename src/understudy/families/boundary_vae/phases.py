@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.errors import DatasetError
-from understudy.faces.boundary import boundary_maps
+from understudy.faces.boundary import boundary_maps, opening_masks
 from understudy.families.boundary_vae.features import feature_network
 from understudy.families.boundary_vae.losses import LossSettings, kl_term, reconstruction
 from understudy.families.boundary_vae.memory import effective_number
@@ -42,6 +42,8 @@ class Shown:
     """(B, 1, s, s): 0 outside the face, 1 inside, more at eyes and mouth."""
     counts: Tensor
     """(B, 1, s, s): how much each pixel counts."""
+    openings: Tensor | None = None
+    """(B, 1, s, s) in [0, 1]: what lies between lips and lids of ``truth``, where the loss asks."""
 
 
 class BoundaryTrainable:
@@ -101,6 +103,7 @@ class BoundaryTrainable:
             target_maps=self.maps(targets),
             inside=inside,
             counts=counts,
+            openings=self._openings(targets) if self.losses.openings > 0 else None,
         )
 
     def maps(self, points: Tensor) -> Tensor:
@@ -110,6 +113,11 @@ class BoundaryTrainable:
             points.double().cpu().numpy() * settings.size, settings.topology, settings.size, sigma=settings.sigma
         )
         return torch.from_numpy(drawn).to(points.device, memory_format=torch.channels_last)
+
+    def _openings(self, points: Tensor) -> Tensor:
+        settings = self.boundary.settings
+        masks = opening_masks(points.double().cpu().numpy() * settings.size, settings.topology, settings.size)
+        return torch.from_numpy(masks)[:, None].to(points.device)
 
     def loss(self, phase: str, batch: Sequence[Portion], fade: float) -> tuple[Tensor, Mapping[str, Tensor]]:
         network, settings = self.boundary, self.boundary.settings
@@ -125,7 +133,9 @@ class BoundaryTrainable:
         answer = self._answer(z, shown)
         if self.features is not None:
             self.features.to(z.device)
-        total, parts = reconstruction(answer, shown.truth, shown.counts, shown.inside, self.features, self.losses)
+        total, parts = reconstruction(
+            answer, shown.truth, shown.counts, shown.inside, self.features, self.losses, shown.openings
+        )
         if self.losses.kl > 0:
             # z is read off the picture that is shown: y in p(z|y) is that picture's.
             prior = network.prior(shown.maps)

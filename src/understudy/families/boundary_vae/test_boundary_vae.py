@@ -271,6 +271,22 @@ def test_the_terms_add_up() -> None:
     assert float(reconstruction(answer, truth, half, ones, None, LossSettings(features=0.0))[0]) == 0
 
 
+def test_openings_count_by_themselves_however_small_they_are() -> None:
+    truth, ones = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    picture, openings = truth.clone(), torch.zeros(1, 1, 16, 16)
+    picture[..., 8:10, 8:10], openings[..., 8:10, 8:10] = 0.5, 1
+    answer = Answer(picture=picture, painted=picture)
+    weights = LossSettings(l1=0.0, features=0.0, openings=0.2)
+    total, parts = reconstruction(answer, truth, ones, ones, None, weights, openings)
+    assert float(parts["openings"]) == pytest.approx(0.5)
+    assert float(total) == pytest.approx(0.1)
+    # All mouths shut, and nothing to say.
+    assert float(reconstruction(answer, truth, ones, ones, None, weights, 0 * openings)[0]) == 0
+    shut, lips = (BoundaryTrainable(made(), LossSettings(openings=part)).shown([portion()]) for part in (0.0, 0.1))
+    assert shut.openings is None and lips.openings is not None
+    assert lips.openings.shape == lips.counts.shape and 0 < lips.openings.mean() < 0.2
+
+
 def test_the_divergence_rises_and_is_shared_among_the_pictures_values() -> None:
     posterior, prior = (torch.ones(2, 4), torch.zeros(2, 4)), (torch.zeros(2, 4), torch.ones(2))
     for step, rise in ((0, 0.1), (4, 0.5), (9, 1.0), (50, 1.0)):
