@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,8 +17,9 @@ from understudy.errors import OptionError
 from understudy.faces.action_units import COUNT
 from understudy.jobs import benchmark_swap
 from understudy.jobs.benchmark import benchmark, contenders
-from understudy.jobs.benchmark_page import text_table
+from understudy.jobs.benchmark_faults import find_faults, sentence, with_faults
 from understudy.jobs.benchmark_rows import AUTOENCODER, NEAREST, TRUTH, UNCHANGED, Row, RowStore, best, table
+from understudy.jobs.benchmark_tables import text_table
 from understudy.jobs.options_benchmark import BenchmarkOptions
 
 
@@ -90,10 +93,16 @@ def test_a_whole_run_fills_the_table_and_keeps_its_rows(suite, show, no_evaluato
     )
     assert 0 < swap["comb"].scores["ssim"] < 1 and 0 < swap[AUTOENCODER].scores["ssim"] < 1
     assert swap[AUTOENCODER].training > 0 and swap[AUTOENCODER].pictures > 0 and swap["comb"].per_frame > 0
-    assert set(swap[TRUTH].scores) == {"jitter"}, "against itself only what needs no truth is said"
+    alone = {"jitter", "pose", "expression", "units", "flow_warp", "seam"}
+    assert {"jitter", "pose"} <= set(swap[TRUTH].scores) <= alone, "against itself only what needs no truth is said"
+    assert swap["comb"].scores["outside"] == 0 and 0 < swap["comb"].scores["coverage"] <= 1
+    assert {"seam", "colour_offset", "detail", "swapped"} <= set(swap["comb"].scores)
+    assert not {"pose", "outside", "coverage"} & set(swap[UNCHANGED].scores), "the plate is no measure of itself"
+    assert swap["comb"].faults and not swap[TRUTH].faults
     animate = {line.contender: line for line in report.tables["animate"]}
     assert list(animate) == [UNCHANGED, "warping", TRUTH]
     assert not animate["warping"].skipped and animate["warping"].scores["units"] == 0
+    assert animate["warping"].scores["pose"] == pytest.approx(0, abs=0.2), "the stand-in's faces do not turn"
     page = report.page.read_text()
     assert "drawn" in page and "swapped" in page and (tmp_path / "out" / "report" / "swapped.jpg").is_file()
     assert (tmp_path / "out" / "report" / "animated.jpg").is_file() and "UNDERSTUDY_MODELS" in page
@@ -153,18 +162,25 @@ def test_weights_that_have_seen_the_suite_are_not_measured(suite, show, no_evalu
 def test_networks_that_taught_a_model_do_not_judge_it():
     from types import SimpleNamespace
 
-    from understudy.metrics import lpips
-
-    scores = {"swap": {"ssim": 0.5, "lpips": 0.1, "identity": 0.4}}
-    measured = SimpleNamespace(scores=scores, jitter={"swap": 0.2}, numbers=(1, 2), missing=())
-    row = Row(contender="comb", kind="swap", task="t")
-    scored = benchmark_swap.SwapBench._scored(row, measured, (lpips.WEIGHTS,))  # pyright: ignore[reportArgumentType]
-    assert set(scored.scores) == {"ssim", "identity", "jitter"} and lpips.WEIGHTS in scored.notes[0]
+    measured = SimpleNamespace(
+        scores={"swap": {"ssim": 0.5, "identity": 0.4, "blendshapes": 3.0, "jitter": math.nan}},
+        scale=SimpleNamespace(numbers=[1, 2]),
+        networks={"identity": "one, not another", "flow_warp": "left out"},
+        missing=("lpips is left out: it taught the model",),
+    )
+    row = Row(contender="comb", kind="swap", task="t", movie="a.mp4")
+    barriers = {"lpips": "lpips is left out: it taught the model"}
+    scored = benchmark_swap.SwapBench._scored(row, (measured, barriers))  # pyright: ignore[reportArgumentType]
+    assert set(scored.scores) == {"ssim", "identity"} and scored.frames == 2
+    assert scored.notes == ("lpips is left out: it taught the model",)
+    assert scored.networks == {"identity": "one, not another"}
 
 
 def test_who_is_measured():
     swappers, animators = contenders(BenchmarkOptions(family=("comb:preview-scratch", "warping")))
     assert names(swappers) == [UNCHANGED, NEAREST, AUTOENCODER, "comb:preview-scratch", TRUTH]
+    by_region, _ = contenders(BenchmarkOptions(family=("regional_inversion",)))
+    assert names(by_region) == [UNCHANGED, AUTOENCODER, "regional_inversion", TRUTH], "it learns nobody: no neighbours"
     assert names(animators) == [UNCHANGED, "warping", TRUTH]
     assert swappers[1].family == "comb:preview-scratch" and swappers[1].preset == "preview-scratch"
     plainly = contenders(BenchmarkOptions(family=("comb",), baselines=False))
@@ -218,11 +234,25 @@ def test_the_table_holds_means_and_the_best_without_the_truth():
         lines[0].tasks,
     ) == (2, 60, 2)
     assert lines[1].skipped == "no weights"
+    assert [line.faults for line in with_faults(lines, "swap")] == [()] * 4
     assert best(lines, "psnr") == 25.0 and best(lines, "lpips") == 0.1 and best(lines, "ssim") is None
-    text = text_table(lines)
-    assert (
-        len(text) == 4 and "25.0*" in text[1] and "0.100*" in text[2] and "99.0" in text[3] and "99.0*" not in text[3]
-    )
+    head, psnr, lpips, trained, *rest = text_table(lines)
+    assert head.split() == ["a", "c", TRUTH], "who was skipped has no column"
+    assert "25.0*" in psnr and "99.0" in psnr and "99.0*" not in psnr
+    assert "0.100*" in lpips and "0.200*" not in lpips
+    assert "1.0 min" in trained and len(rest) == 2
+
+
+def test_neither_more_nor_less_is_better_than_the_truth():
+    rows = [
+        Row(contender=name, kind="swap", task="t", scores={"detail": detail, "flow_warp": warp})
+        for name, detail, warp in (("soft", 0.4, 1.0), ("right", 0.9, 2.1), ("noisy", 1.3, 5.0))
+    ]
+    truth = Row(contender=TRUTH, kind="swap", task="t", scores={"flow_warp": 2.0})
+    lines = table([*rows, truth], "swap")
+    assert best(lines, "detail") == 0.9 and best(lines, "flow_warp") == 2.1
+    alike = table([replace(row, scores={"outside": 0.0}) for row in rows], "swap")
+    assert best(alike, "outside") is None, "where all are alike, none is best"
 
 
 def test_the_command_names_what_is_wrong(tmp_path, capsys):
@@ -242,7 +272,157 @@ def test_packaged_base_weights_have_seen_nobody_of_the_packaged_suite():
 
     suite = open_suite(Path(str(resources.files("understudy.jobs") / "demo_media")))
     packaged = [weights for name in families.names() if (weights := families.get(name).default_weights) is not None]
-    packaged += Path(families.__file__).with_name("comb").glob("base*.safetensors")
+    packaged += Path(families.__file__).parent.glob("*/*.safetensors")
     assert packaged
     for weights in packaged:
         refuse_if_seen(suite, weights)
+
+
+TRUE = {"identity": 0.9, "jitter": 0.3, "pose": 2.5, "expression": 0.9, "flow_warp": 2.0}
+PLATE = {"identity": 0.3, "flicker": 1.9}
+FINE = {
+    "identity": 0.88,
+    "jitter": 0.3,
+    "pose": 2.6,
+    "expression": 1.0,
+    "flow_warp": 2.1,
+    "flicker": 1.9,
+    "detail": 0.95,
+    "seam": 1.03,
+    "colour": 0.4,
+    "colour_offset": 1.5,
+    "coverage": 0.93,
+    "swapped": 1.0,
+    "outside": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "fault"),
+    [
+        ("identity", 0.35, "the wrong person"),
+        ("identity", 0.6, "half the person"),
+        ("detail", 0.4, "soft"),
+        ("detail", 1.5, "harsh"),
+        ("seam", 1.45, "seam"),
+        ("colour_offset", 9.0, "wrong colour"),
+        ("colour", 3.0, "wandering colour"),
+        ("jitter", 1.2, "shakes"),
+        ("flicker", 2.9, "jumps"),
+        ("flow_warp", 6.0, "boils"),
+        ("pose", 7.2, "head turned"),
+        ("expression", 2.5, "expression off"),
+        ("coverage", 0.7, "old face left"),
+        ("swapped", 0.9, "frames left alone"),
+        ("outside", 0.001, "touched outside"),
+    ],
+)
+def test_each_figure_of_a_swap_points_at_its_fault(measure, value, fault):
+    found = find_faults({**FINE, measure: value}, TRUE, PLATE, "swap")
+    assert [one.name for one in found] == [fault] and found[0].size >= 1
+    assert not find_faults(FINE, TRUE, PLATE, "swap")
+
+
+def test_the_largest_fault_comes_first_and_in_words():
+    bad = {**FINE, "identity": 0.36, "detail": 0.8, "seam": 1.3}
+    lines = table(
+        [
+            Row(contender=name, kind="swap", task="t", scores=scores)
+            for name, scores in ((UNCHANGED, PLATE), ("fine", FINE), ("bad", bad), (TRUTH, TRUE))
+        ],
+        "swap",
+    )
+    said = {line.contender: sentence(line) for line in with_faults(lines, "swap")}
+    assert said["fine"] == "nothing stands out by these figures"
+    assert (
+        said["bad"].startswith("the wrong person: identity 0.360, 10% of the way") and "also seam, soft" in said["bad"]
+    )
+
+
+def test_faults_of_animations_and_regions():
+    true, still = {"identity": 0.91, "jitter": 0.3, "flow_warp": 2.0}, {"units": 8.0, "pose": 9.0, "identity": 1.0}
+    good = {"identity": 0.93, "units": 1.0, "pose": 1.5, "jitter": 0.35, "flow_warp": 1.5, "detail": 0.9}
+    assert not find_faults(good, true, still, "animate")
+    assert [one.name for one in find_faults({**good, "pose": 8.8}, true, still, "animate")] == ["head does not follow"]
+    assert find_faults({**good, "units": 6.0}, true, still, "animate")[0].name == "expression off"
+    found = find_faults({"overlap_brows": 0.4, "overlap_skin": 0.9, "overlap": 0.65}, {}, {}, "regions")
+    assert [one.name for one in found] == ["brows"] and found[0].size == pytest.approx(2)
+
+
+# -- regions -------------------------------------------------------------------------------------------------------------
+
+
+class GuideParser:
+    """Takes the mesh's outline for skin and all else for background."""
+
+    size, oval_share, source = 64, 0.42, None
+
+    def parse(self, crops, guides=None):
+        shares = np.zeros((*crops.shape[:3], 12), np.float32)
+        face = guides[:, 0].astype(np.float32) / 255
+        shares[..., 6], shares[..., 0] = face, 1 - face
+        return shares
+
+
+@pytest.fixture
+def region_suite(suite, tmp_path) -> Path:
+    """The answers' true regions: skin wherever the drawn face is, in three of the frames."""
+    maps = []
+    for number in (1, 5, 9):
+        picture = cv2.imread(str(tmp_path / "answer" / f"plate.{number:04d}.png"))
+        maps.append((picture.max(2) > 60).astype(np.uint8))
+    np.savez(tmp_path / "maps.npz", seg=np.stack(maps), numbers=[1, 5, 9], classes=["background", "skin"])
+    text = '\n[[regions]]\nname = "parts"\nclip = "answer/plate.####.png"\nperson = "anna"\ntruth = "maps.npz"\n'
+    (tmp_path / "suite.toml").write_text((tmp_path / "suite.toml").read_text() + text)
+    return tmp_path
+
+
+def test_regions_are_told_apart_given_back_and_edited(region_suite, show, no_evaluators, tmp_path, monkeypatch):
+    from understudy.jobs import benchmark_regions
+
+    _, _, finder = show
+    monkeypatch.setattr(benchmark_regions.RegionBench, "_open_parser", lambda self, contender: GuideParser())
+    options = BenchmarkOptions(
+        suite=str(region_suite),
+        family=("regional_inversion", "warping"),
+        output=tmp_path / "out",
+        task=("regions", "rebuild", "edit"),
+        size=64,
+        device="cpu",
+    )
+    report = benchmark(options, finder=finder())
+    assert set(report.tables) == {"regions", "rebuild", "edit"}
+    parsed = {line.contender: line for line in report.tables["regions"]}
+    assert list(parsed) == [benchmark_regions.OUTLINES, "regional_inversion"]
+    assert parsed["regional_inversion"].scores["overlap_skin"] > 0.85
+    assert parsed["regional_inversion"].scores["right"] > 0.95
+    assert set(parsed[benchmark_regions.OUTLINES].scores) == {"overlap", "right", "overlap_background", "overlap_skin"}
+    assert parsed[benchmark_regions.OUTLINES].scores["overlap_skin"] < 0.9, (
+        "a nose that the truth does not know is no skin"
+    )
+    rebuilt = {line.contender: line for line in report.tables["rebuild"]}
+    assert rebuilt[benchmark_regions.FLAT].scores["psnr"] > 15
+    edited = {line.contender: line for line in report.tables["edit"]}
+    assert list(edited) == [UNCHANGED, benchmark_regions.FLAT, "regional_inversion"]
+    assert edited[UNCHANGED].scores["ssim"] > 0 and edited[UNCHANGED].per_frame == 0
+    if edited["regional_inversion"].skipped:
+        assert "comes without weights here" in edited["regional_inversion"].skipped
+    assert (
+        tmp_path / "out" / "report" / "parts-regions.jpg"
+    ).is_file() and "Regions told apart" in report.page.read_text()
+    monkeypatch.setattr(benchmark_regions.RegionBench, "_row", None)
+    assert benchmark(options, finder=finder()).rows == report.rows, "finished rows are kept"
+
+
+def test_the_flat_editor_by_hand():
+    from understudy.jobs.benchmark_regions import FlatEditor
+
+    crop = np.zeros((1, 2, 2, 3), np.float32)
+    crop[0, 0] = 0.5
+    crop[0, 1, 1] = 1.0
+    labels = np.array([[[6, 6], [0, 1]]], np.uint8)
+    editor = FlatEditor(2)
+    textures = editor.read(crop, labels)
+    assert textures.values[0, 6].tolist() == [0.5] * 3 and textures.values[0, 1].tolist() == [1.0] * 3
+    assert textures.shown[0].nonzero()[0].tolist() == [0, 1, 6]
+    np.testing.assert_allclose(editor.make(textures.values, labels), crop)

@@ -21,7 +21,9 @@ def _benchmark(options: Any, progress: Progress) -> Any:
 
 
 def _show(report: Any) -> str:
-    from understudy.jobs.benchmark_page import text_table
+    from understudy.jobs.benchmark_faults import sentence
+    from understudy.jobs.benchmark_rows import TRUTH
+    from understudy.jobs.benchmark_tables import networks_of, text_table
 
     lines = []
     for kind, table in report.tables.items():
@@ -29,11 +31,14 @@ def _show(report: Any) -> str:
         head, *body = text_table(table)
         lines += [f"[bold]{kind}[/] ({count(tasks, 'task')} of {escape(report.suite)})", f"[bold]{escape(head)}[/]"]
         lines += [escape(line) for line in body]
+        said = [line for line in table if not line.skipped and line.contender != TRUTH]
+        lines += [f"  {escape(line.contender)}: {escape(sentence(line))}" for line in said]
         lines += [f"[yellow]{escape(line.contender)}: {escape(line.skipped)}[/]" for line in table if line.skipped]
     notes = sorted({note for row in report.rows for note in row.notes})
     lines += [f"[dim]{escape(note)}[/]" for note in notes]
+    lines += [f"[dim]{escape(label)}: {escape(words)}[/]" for label, words in networks_of(report.rows).items()]
     lines.append(
-        f"[dim]* the best; {report.minutes:g} min of training on {count(report.processors, 'processor')} each[/]"
+        f"[dim]* the best, ≈ as the truth; {report.minutes:g} min of training on {count(report.processors, 'processor')} each[/]"
     )
     return "\n".join([*lines, f"look at {path(report.page)}"])
 

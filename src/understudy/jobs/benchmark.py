@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudy import families
-from understudy.dataset.suite import AnimateTask, Suite, SwapTask, open_suite, write_suite
+from understudy.dataset.suite import AnimateTask, RegionTask, Suite, SwapTask, open_suite, write_suite
 from understudy.errors import OptionError
 from understudy.family import Task
+from understudy.jobs.benchmark_faults import with_faults
 from understudy.jobs.benchmark_rows import (
     AUTOENCODER,
+    KINDS,
     NEAREST,
     TRUTH,
     UNCHANGED,
@@ -86,11 +88,14 @@ def benchmark(
     """
     from understudy.jobs.benchmark_animate import AnimateBench
     from understudy.jobs.benchmark_page import write_page
+    from understudy.jobs.benchmark_regions import RegionBench
 
     options = options or BenchmarkOptions()
     suite = open_suite(_packaged() if options.suite == PACKAGED else options.suite)
     suite = _chosen(suite, options)
+    asked = {"regions", "rebuild", "edit"} & set(options.task) or set(KINDS)
     swappers, animators = contenders(options)
+    editors = region_contenders(options) if suite.regions else {}
     project = _project(suite, options.output.expanduser().resolve())
     store = RowStore(project.root / "rows")
     rows: list[Row] = []
@@ -102,9 +107,13 @@ def benchmark(
             rows += swaps.rows(contender, suite.swaps)
         for contender in animators if suite.animations else ():
             rows += animations.rows(contender, suite.animations)
+        regions = RegionBench(options, suite, project, store, progress, finder)
+        for kind, who in editors.items():
+            for contender in who if kind in asked else ():
+                rows += regions.rows(kind, contender, suite.regions)
     except Interrupted as stop:
         stopped_by = str(stop)
-    tables = {kind: lines for kind in ("swap", "animate") if (lines := table(rows, kind))}
+    tables = {kind: with_faults(lines, kind) for kind in KINDS if (lines := table(rows, kind))}
     page = write_page(project, suite, rows, tables, options, finder)
     report = BenchmarkReport(
         page=page,
@@ -139,7 +148,9 @@ def contenders(options: BenchmarkOptions) -> tuple[tuple[Contender, ...], tuple[
             checkpoint = checkpoint / "model.safetensors"
         contender = Contender(name=wish, family=name, preset=preset or None, checkpoint=checkpoint)
         # Families that learn from labelled pictures of many people are no matter of minutes: they swap with given weights alone.
-        if Task.SWAP in family.tasks and (not family.labelled or checkpoint is not None):
+        # Those that edit by region swap without learning anybody.
+        learns = Task.SWAP in family.tasks and (not family.labelled or checkpoint is not None)
+        if learns or (Task.EDIT in family.tasks and Task.SWAP not in family.tasks):
             swappers.append(contender)
         if Task.ANIMATE in family.tasks:
             animators.append(contender)
@@ -148,7 +159,7 @@ def contenders(options: BenchmarkOptions) -> tuple[tuple[Contender, ...], tuple[
             f"--run {next(iter(weights))}: this family is not among those measured ({', '.join(wishes)})."
         )
     if options.baselines:
-        first = swappers[0] if swappers else None
+        first = next((one for one in swappers if Task.SWAP in families.get(one.family).tasks), None)
         before = [Contender(name=UNCHANGED)]
         after = [Contender(name=AUTOENCODER)]
         if first is not None:
@@ -159,6 +170,32 @@ def contenders(options: BenchmarkOptions) -> tuple[tuple[Contender, ...], tuple[
     return (*swappers, truth), (*animators, truth)
 
 
+def region_contenders(options: BenchmarkOptions) -> dict[str, tuple[Contender, ...]]:
+    """Who tells regions apart, gives faces back and edits them: kind -> contenders, baselines first."""
+    from understudy.jobs.benchmark_regions import FLAT, OUTLINES
+
+    weights = {name: Path(path) for name, _, path in (given.partition("=") for given in options.run)}
+    parsers, editors = [], []
+    for name in dict.fromkeys(wish.partition(":")[0] for wish in options.family or families.names()):
+        family = families.get(name)
+        checkpoint = weights.get(name)
+        if checkpoint is not None and checkpoint.is_dir():
+            checkpoint = checkpoint / "model.safetensors"
+        if family.parser is not None:
+            parsers.append(Contender(name=name, family=name))
+        if Task.EDIT in family.tasks:
+            editors.append(Contender(name=name, family=name, checkpoint=checkpoint))
+    found: dict[str, tuple[Contender, ...]] = {
+        "regions": tuple(parsers),
+        "rebuild": tuple(editors),
+        "edit": tuple(editors),
+    }
+    if options.baselines:
+        before = {"regions": (OUTLINES,), "rebuild": (FLAT,), "edit": (UNCHANGED, FLAT)}
+        found = {kind: (*(Contender(name=name) for name in before[kind]), *who) for kind, who in found.items() if who}
+    return found
+
+
 def _packaged() -> Path:
     return Path(str(resources.files("understudy.jobs") / "demo_media"))
 
@@ -167,17 +204,18 @@ def _chosen(suite: Suite, options: BenchmarkOptions) -> Suite:
     """The suite with the tasks that were asked for."""
     if not options.task:
         return suite
-    known = {"swap", "animate", *(task.name for task in (*suite.swaps, *suite.animations))}
+    known = {*KINDS, *(task.name for task in (*suite.swaps, *suite.animations, *suite.regions))}
     if unknown := [name for name in options.task if name not in known]:
         raise OptionError(f"--task {unknown[0]}: this suite has {', '.join(sorted(known))}.")
 
-    def wanted(task: SwapTask | AnimateTask, kind: str) -> bool:
-        return kind in options.task or task.name in options.task
+    def wanted(task: SwapTask | AnimateTask | RegionTask, *kinds: str) -> bool:
+        return any(kind in options.task for kind in kinds) or task.name in options.task
 
     return replace(
         suite,
         swaps=tuple(task for task in suite.swaps if wanted(task, "swap")),
         animations=tuple(task for task in suite.animations if wanted(task, "animate")),
+        regions=tuple(task for task in suite.regions if wanted(task, "regions", "rebuild", "edit")),
     )
 
 

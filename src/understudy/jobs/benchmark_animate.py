@@ -7,7 +7,7 @@ A model moves the expression and leaves the head where the still has it, so resu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,27 +20,45 @@ from understudy.dataset.suite import AnimateTask, Suite
 from understudy.errors import CheckpointError, MediaError, UserError
 from understudy.jobs.benchmark_rows import TRUTH, UNCHANGED, Row, RowStore, clip_digest, refuse_if_seen, result_path
 from understudy.jobs.benchmark_swap import Contender
+from understudy.jobs.evaluate_figures import IDENTITY, LPIPS
+from understudy.jobs.evaluate_performance import UNITS
 from understudy.jobs.options_benchmark import BenchmarkOptions
 from understudy.jobs.project import Project
+from understudy.metrics import expression, head_pose
+from understudy.metrics.flow_warp import FLOW
 
 if TYPE_CHECKING:
+    from understudy.faces.face import Pose
     from understudy.jobs.clip_faces import ClipFaces, TrackedFace
     from understudy.jobs.performance import UnitReader
     from understudy.jobs.track import FaceFinder
     from understudy.media.clip import Clip
+
+_NETWORKS = {
+    "identity": IDENTITY,
+    "lpips": LPIPS,
+    "pose": head_pose.SOURCE,
+    "expression": expression.MESH,
+    "units": UNITS,
+    "flow_warp": FLOW,
+}
 
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """A face in one frame: its crop (s, s, 3) in [0, 1], its mask (s, s), and its landmarks in plate and in crop pixels."""
+    """A face in one frame: its crop (s, s, 3) in [0, 1], its mask (s, s), and its landmarks in plate and in crop pixels; ``fine``
+    and ``fine_mask`` are crop and mask at the side at which detail is measured."""
 
     number: int
     crop: np.ndarray
     mask: np.ndarray
     mesh: np.ndarray
     landmarks: np.ndarray
+    pose: Pose
+    fine: np.ndarray
+    fine_mask: np.ndarray
 
 
 class AnimateBench:
@@ -112,6 +130,7 @@ class AnimateBench:
         }
 
     def _row(self, contender: Contender, task: AnimateTask) -> Row:
+        from understudy.jobs.evaluate_judges import barred
         from understudy.media.clip import open_clip
 
         row = Row(contender=contender.name, kind="animate", task=task.name)
@@ -131,7 +150,8 @@ class AnimateBench:
             row = replace(row, movie=str(movie))
         with ExitStack() as stack:
             truth, result = (stack.enter_context(open_clip(path)) for path in (task.truth, movie))
-            return self._scored(row, truth, result, still)
+            weights = self._weights(contender)
+            return self._scored(row, truth, result, still, barred(weights))
 
     def still(self, task: AnimateTask) -> Path:
         """The task's still as a picture: itself, or one frame of a clip."""
@@ -166,60 +186,74 @@ class AnimateBench:
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
-    def _scored(self, row: Row, truth: Clip, result: Clip, still: Path) -> Row:
+    def _scored(self, row: Row, truth: Clip, result: Clip, still: Path, barriers: Mapping[str, str]) -> Row:
         from understudy.jobs.animation_scores import missing_measures
         from understudy.jobs.performance import MeshUnits
-        from understudy.metrics.action_units import unit_error
-        from understudy.metrics.jitter import landmark_jitter
 
         reader = self._reader or MeshUnits()
-        person = self._person(still)
+        person = None if "identity" in barriers else self._person(still)
         values: dict[str, list[float]] = {}
         meshes: list[tuple[np.ndarray, np.ndarray]] = []
-        before: tuple[_Seen, _Seen] | None = None
         numbers: list[int] = []
+        colours: list[tuple[np.ndarray, np.ndarray]] = []
+        before: tuple[_Seen, _Seen] | None = None
         for now, wanted in self._pairs(truth, result):
-            for name, value in self._compared(now, wanted, before, person).items():
+            for name, value in self._compared(now, wanted, before, person, barriers).items():
                 values.setdefault(name, []).append(value)
+            colours.append((_colour(now), _colour(wanted)))
             meshes.append((now.mesh, wanted.mesh))
             numbers.append(wanted.number)
             before = (now, wanted)
         if not numbers:
             raise MediaError(f"{truth.source} and {result.source} have no frame in which both show a face.")
         scores = {name: float(np.mean(found)) for name, found in values.items()}
-        if row.contender == TRUTH:
-            scores = {name: value for name, value in scores.items() if name == "identity"}
-        else:
-            own, true = (np.stack([pair[place] for pair in meshes]) for place in (0, 1))
-            # Both are read against the truth's face at rest: it is the same person, and where they rest is part of the answer.
-            rest = reader.rest_of(true)
-            scores["units"] = unit_error(reader.measure(own, rest), reader.measure(true, rest))
-        if row.contender != UNCHANGED:
-            scores["jitter"] = landmark_jitter(np.stack([pair[0] for pair in meshes]), numbers)
+        scores |= _over_the_clip(meshes, numbers, colours, reader)
+        if row.contender == TRUTH:  # against itself only what needs no truth says anything
+            scores = {name: value for name, value in scores.items() if name in ("identity", "jitter", "flow_warp")}
+        if row.contender == UNCHANGED:  # nothing moves
+            scores = {name: value for name, value in scores.items() if name not in ("jitter", "flow_warp")}
         scores = {name: value for name, value in scores.items() if math.isfinite(value)}  # too few frames to tell
-        return replace(row, scores=scores, frames=len(numbers), notes=(*row.notes, *missing_measures()))
+        notes = dict.fromkeys((*row.notes, *barriers.values(), *missing_measures()))
+        networks = {name: words for name, words in _NETWORKS.items() if name in scores}
+        return replace(row, scores=scores, frames=len(numbers), notes=tuple(notes), networks=networks)
 
     def _compared(
-        self, now: _Seen, wanted: _Seen, before: tuple[_Seen, _Seen] | None, person: np.ndarray | None
+        self,
+        now: _Seen,
+        wanted: _Seen,
+        before: tuple[_Seen, _Seen] | None,
+        person: np.ndarray | None,
+        barriers: Mapping[str, str],
     ) -> dict[str, float]:
+        from understudy.metrics.detail import detail
         from understudy.metrics.flicker import flicker
+        from understudy.metrics.flow_warp import flow_warping_error
+        from understudy.metrics.head_pose import pose_distance
         from understudy.metrics.identity import embed, similarity
         from understudy.metrics.lpips import lpips, missing_lpips
         from understudy.metrics.psnr import psnr
+        from understudy.metrics.rmse import rmse
         from understudy.metrics.ssim import ssim
 
         found = {
             "ssim": ssim(now.crop, wanted.crop, mask=wanted.mask),
             "psnr": psnr(now.crop, wanted.crop, mask=wanted.mask),
+            "rmse": rmse(now.crop, wanted.crop, mask=wanted.mask),
+            "detail": detail(now.fine, wanted.fine, mask=wanted.fine_mask),
+            "pose": pose_distance(now.pose, wanted.pose),
         }
-        if missing_lpips() is None:
+        if missing_lpips() is None and "lpips" not in barriers:
             found["lpips"] = lpips(now.crop, wanted.crop, mask=wanted.mask)
         if person is not None:
             found["identity"] = similarity(embed(now.crop, now.landmarks), person)
         if before is not None and wanted.number - before[1].number == self.options.every:
             mask = wanted.mask * before[1].mask
             found["flicker"] = flicker(now.crop, before[0].crop, wanted.crop, before[1].crop, mask=mask)
-        return found
+            if now is not before[0]:
+                warped = flow_warping_error(before[0].crop, now.crop, mask=before[0].mask)
+                if warped.visible > 0:
+                    found["flow_warp"] = 1000 * warped.error
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _pairs(self, truth: Clip, result: Clip) -> Iterator[tuple[_Seen, _Seen]]:
         """The result's face and the truth's in every frame where both have one; a still stands throughout."""
@@ -258,6 +292,39 @@ class AnimateBench:
         return lambda stage, done, total: self.progress(f"{stage} {name}", done, total)
 
 
+def _colour(seen: _Seen) -> np.ndarray:
+    from understudy.metrics.colour_drift import face_colour
+
+    return face_colour(seen.crop, seen.mask)
+
+
+def _over_the_clip(
+    meshes: Sequence[tuple[np.ndarray, np.ndarray]],
+    numbers: Sequence[int],
+    colours: Sequence[tuple[np.ndarray, np.ndarray]],
+    reader: UnitReader,
+) -> dict[str, float]:
+    """The measures that want all frames: result and truth by frame -> measure -> value.
+
+    Both are read against the truth's face at rest: it is the same person, and where they rest is part of the answer.
+    """
+    from understudy.metrics.action_units import unit_error
+    from understudy.metrics.colour_drift import colour_drift
+    from understudy.metrics.expression import mesh_distance
+    from understudy.metrics.jitter import landmark_jitter
+
+    own, true = (np.stack([pair[place] for pair in meshes]) for place in (0, 1))
+    rest, calm = reader.rest_of(true), true[int(reader.quiet_of(true)[0])]
+    drift = colour_drift(*(np.stack([pair[place] for pair in colours]) for place in (0, 1)))
+    return {
+        "units": unit_error(reader.measure(own, rest), reader.measure(true, rest)),
+        "expression": float(np.mean([mesh_distance(a, calm, b, calm) for a, b in zip(own, true, strict=True)])),
+        "jitter": landmark_jitter(own, numbers),
+        "colour": drift.drift,
+        "colour_offset": drift.offset,
+    }
+
+
 def _largest(faces: ClipFaces) -> Callable[[int], TrackedFace | None]:
     from understudy.jobs.measure import PlatePerson
 
@@ -266,16 +333,21 @@ def _largest(faces: ClipFaces) -> Callable[[int], TrackedFace | None]:
 
 def _seen(clip: Clip, person: Callable[[int], TrackedFace | None], number: int, size: int) -> _Seen | None:
     from understudy.faces.parse import face_mask
+    from understudy.jobs.evaluate_scale import SIDE
 
     tracked = person(number)
     if tracked is None:
         return None
-    landmarks = tracked.transform.points_to_crop(tracked.face.landmarks, size)
-    crop = np.clip(tracked.transform.to_crop(clip.frame(number).view(), size), 0, 1)
+    view = clip.frame(number).view()
+    crops = {side: np.clip(tracked.transform.to_crop(view, side), 0, 1) for side in {size, SIDE}}
+    points = {side: tracked.transform.points_to_crop(tracked.face.landmarks, side) for side in crops}
     return _Seen(
         number=number,
-        crop=crop,
-        mask=face_mask(landmarks, size),
+        crop=crops[size],
+        mask=face_mask(points[size], size),
         mesh=np.asarray(tracked.face.landmarks),
-        landmarks=landmarks,
+        landmarks=points[size],
+        pose=tracked.face.pose,
+        fine=crops[SIDE],
+        fine_mask=face_mask(points[SIDE], SIDE),
     )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from understudy import __version__
-from understudy.dataset.suite import AnimateTask, Suite, SwapTask
-from understudy.jobs.benchmark_rows import MEASURES, TRUTH, UNCHANGED, Row, TableLine, best, number
+from understudy.dataset.suite import AnimateTask, RegionTask, Suite, SwapTask
+from understudy.jobs.benchmark_rows import TRUTH, UNCHANGED, Row, TableLine
+from understudy.jobs.benchmark_tables import html_faults, html_table, line_of, networks_of
 from understudy.jobs.options_benchmark import BenchmarkOptions
 from understudy.jobs.project import Project
 from understudy.jobs.report_page import style
@@ -25,10 +26,25 @@ if TYPE_CHECKING:
 
 _SHOWN = 6  # frames of a task
 _SIDE = 176  # pixels of a picture on a sheet
-_TITLES = {"swap": "Swaps", "animate": "Animated stills"}
+_TITLES = {
+    "swap": "Swaps",
+    "animate": "Animated stills",
+    "regions": "Regions told apart",
+    "rebuild": "Faces taken apart and made again",
+    "edit": "One frame's look in another's shapes",
+}
+_READ = (
+    "↑ more is better, ↓ less, ≈ as near to the truth as can be. The best of each row is bold where the contenders differ. "
+    "“Unchanged” has the right performance and light and the wrong person (or the right person who does nothing), so some of its "
+    "figures say little. The sentences under the tables are made by fixed rules: each names what should be seen "
+    "first in the pictures if the figures are right. Look at the pictures."
+)
 _LEADS = {
     "swap": "Everybody learns from the same footage for the same time. Measured inside the face, where the plate has it.",
     "animate": "A still does what another performer does. Result and truth are each cut where their own face is.",
+    "regions": "A parser tells the twelve regions apart where the true ones are known; overlap is intersection over union.",
+    "rebuild": "A face is read region by region and made again from what was read. Whole crops are compared.",
+    "edit": "The look of a person's first frame is put into the true regions of the other frames, which are the answers.",
 }
 
 
@@ -45,25 +61,33 @@ def write_page(
     for kind, lines in tables.items():
         parts += [
             f"<h2>{_TITLES[kind]}</h2><p>{_LEADS[kind]}</p>",
-            f'<div class="wide">{_table(lines)}</div>',
+            f'<div class="wide">{html_table(lines)}</div>',
+            f'<div class="wide">{html_faults(lines)}</div>',
             _skipped(lines),
         ]
-        for task in suite.swaps if kind == "swap" else suite.animations:
-            own = [row for row in rows if row.task == task.name and not row.skipped]
-            sheet = _sheet(project, task, own, finder) if own else None
+        tasks = {"swap": suite.swaps, "animate": suite.animations}.get(kind, suite.regions)
+        for task in tasks:
+            own = [row for row in rows if row.task == task.name and row.kind == kind and not row.skipped]
+            sheet = _sheet(project, task, kind, own, finder) if own else None
             if sheet is not None:
                 words = f"{task.name}: evenly spaced frames" + (" at the plate's face" if kind == "swap" else "")
                 name = html.escape(os.path.relpath(sheet, project.root))
                 parts.append(f'<h3>{html.escape(task.name)}</h3><figure><img src="{name}" alt="" loading="lazy">')
                 parts.append(f"<figcaption>{html.escape(words)}.</figcaption></figure>")
-                parts.append(f'<div class="wide">{_task_table(own)}</div>')
+                table = html_table([line_of(row) for row in own])
+                parts.append(
+                    f'<details><summary>Figures of this task</summary><div class="wide">{table}</div></details>'
+                )
     notes = sorted({note for row in rows for note in row.notes})
+    judges = "".join(f"<li>{html.escape(f'{label}: {words}')}</li>" for label, words in networks_of(rows).items())
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
     body = f"""<h1>Benchmark: {html.escape(suite.title)}</h1>
-<p class="lead">Swaps: {len(suite.swaps)}, animations: {len(suite.animations)}, all with known exact answers.
+<p class="lead">Swaps: {len(suite.swaps)}, animations: {len(suite.animations)}, clips with known regions: {len(suite.regions)};
+all have known exact answers.
 Training for each who learns: {options.minutes:g} min, every {_nth(options.every)} frame measured at {options.size} pixels.</p>
 {"".join(parts)}
 {"".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)}
+<h2>How to read it</h2><p>{_READ}</p><h3>Who measured</h3><ul>{judges}</ul>
 <p class="faint">{html.escape(about)}. Understudy {html.escape(__version__)}.</p>"""
     page = project.root / "benchmark.html"
     head = '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
@@ -74,97 +98,12 @@ Training for each who learns: {options.minutes:g} min, every {_nth(options.every
     return page
 
 
-def text_table(lines: Sequence[TableLine]) -> list[str]:
-    """The table as lines of text of equal columns; the best value of each measure is starred."""
-    taken = _taken(lines)
-    heads = ["", *(f"{MEASURES[name][0]} {_arrow(name)}" for name in taken), "trained", "pictures", "s/frame"]
-    body = [heads]
-    for line in lines:
-        if line.skipped:
-            continue
-        cells = [line.contender]
-        for name in taken:
-            value = line.scores.get(name)
-            star = "*" if value is not None and value == best(lines, name) and line.contender != TRUTH else " "
-            cells.append("" if value is None else f"{number(name, value)}{star}")
-        body.append([*cells, *_times(line)])
-    widths = [max(len(row[column]) for row in body) for column in range(len(heads))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in body
-    ]
-
-
-def _table(lines: Sequence[TableLine]) -> str:
-    taken = _taken(lines)
-    heads = "".join(f"<th>{_heading(name)}</th>" for name in taken)
-    rows = []
-    for line in lines:
-        if line.skipped:
-            continue
-        cells = "".join(
-            _cell(name, line.scores.get(name), None if line.contender == TRUTH else best(lines, name)) for name in taken
-        )
-        times = "".join(f"<td>{html.escape(cell)}</td>" for cell in _times(line))
-        faint = " class='faint'" if line.contender == TRUTH else ""
-        starts = f"<br><small>from {html.escape(line.starts)}</small>" if line.starts else ""
-        rows.append(f"<tr{faint}><td>{html.escape(line.contender)}{starts}</td>{cells}{times}</tr>")
-    return (
-        f"<table><tr><th></th>{heads}<th>trained</th><th>pictures<br><small>seen</small></th>"
-        f"<th>a frame<br><small>s</small></th></tr>"
-        f"{''.join(rows)}</table>"
-    )
-
-
-def _task_table(rows: Sequence[Row]) -> str:
-    lines = [
-        TableLine(
-            contender=row.contender,
-            scores=row.scores,
-            tasks=1,
-            training=row.training,
-            pictures=row.pictures,
-            per_frame=row.per_frame,
-            starts="",
-        )
-        for row in rows
-    ]
-    return _table(lines)
-
-
 def _skipped(lines: Sequence[TableLine]) -> str:
     return "".join(
         f'<p class="note">{html.escape(line.contender)} was not measured: {html.escape(line.skipped)}</p>'
         for line in lines
         if line.skipped
     )
-
-
-def _taken(lines: Sequence[TableLine]) -> list[str]:
-    return [name for name in MEASURES if any(name in line.scores for line in lines)]
-
-
-def _cell(name: str, value: float | None, top: float | None) -> str:
-    if value is None:
-        return "<td></td>"
-    return f"<td{' class=best' if value == top else ''}>{number(name, value)}</td>"
-
-
-def _heading(name: str) -> str:
-    label, unit, _ = MEASURES[name]
-    return f"{html.escape(label)} {_arrow(name)}{f'<br><small>{html.escape(unit)}</small>' if unit else ''}"
-
-
-def _arrow(name: str) -> str:
-    return "↑" if MEASURES[name][2] == "higher" else "↓"
-
-
-def _times(line: TableLine) -> list[str]:
-    trained = f"{line.training / 60:.1f} min" if line.training else ""
-    return [trained, str(line.pictures) if line.pictures else "", f"{line.per_frame:.2f}" if line.per_frame else ""]
 
 
 def _nth(every: int) -> str:
@@ -175,11 +114,18 @@ def _nth(every: int) -> str:
 
 
 def _sheet(
-    project: Project, task: SwapTask | AnimateTask, rows: Sequence[Row], finder: FaceFinder | None
+    project: Project,
+    task: SwapTask | AnimateTask | RegionTask,
+    kind: str,
+    rows: Sequence[Row],
+    finder: FaceFinder | None,
 ) -> Path | None:
     """The task's contenders under each other, evenly spaced frames; None where a face is nowhere to be found."""
+    name = task.name
     shown = [(row.contender, project.root / row.movie) for row in rows if row.contender != TRUTH]
-    if isinstance(task, SwapTask):
+    if isinstance(task, RegionTask):
+        name, pictures = f"{task.name}-{kind}", _strips(project, task, kind, shown)
+    elif isinstance(task, SwapTask):
         pictures = _swap_pictures(project, task, [*shown, (TRUTH, task.truth)], finder)
     else:
         drive = ("drive", task.drive)
@@ -188,7 +134,7 @@ def _sheet(
         return None
     columns, table_rows = pictures
     sheet = Sheet(title="", columns=columns, rows=table_rows)
-    return write_sheet(project.root / "report" / f"{task.name}.jpg", sheet, side=_SIDE)
+    return write_sheet(project.root / "report" / f"{name}.jpg", sheet, side=_SIDE)
 
 
 _Pictures = tuple[list[str], list[tuple[str, list[np.ndarray]]]]
@@ -217,6 +163,15 @@ def _swap_pictures(
                     crops.append(np.clip(found.transform.to_crop(clip.frame(number).view(), 256), 0, 1))
             rows.append((name, crops))
     return [str(number) for number in chosen], rows
+
+
+def _strips(project: Project, task: RegionTask, kind: str, shown: Sequence[tuple[str, Path]]) -> _Pictures:
+    """What the contenders left to look at."""
+    from understudy.jobs.benchmark_regions import read_strip, strip_path
+
+    known = [(name, strip_path(project, kind, task.name, name)) for name in ("picture", TRUTH)]
+    rows = [(name, read_strip(path)) for name, path in (*known, *shown) if path.is_file()]
+    return [""] * max(len(pictures) for _, pictures in rows), rows
 
 
 def _whole_pictures(clips: Sequence[tuple[str, Path]]) -> _Pictures:

@@ -12,20 +12,38 @@ from typing import Any
 
 from understudy.dataset.suite import Suite
 from understudy.errors import CheckpointError
-from understudy.media.pattern import Pattern
+from understudy.faces.regions import Region
+from understudy.jobs.evaluate_measures import SHOT, Measure, shown
+from understudy.media.pattern import MOVIE_SUFFIXES, Pattern
 from understudy.provenance.atomic import write_json
 from understudy.provenance.record import plain
 
-MEASURES = {
-    "ssim": ("SSIM", "", "higher"),
-    "psnr": ("PSNR", "dB", "higher"),
-    "lpips": ("LPIPS", "squeeze", "lower"),
-    "identity": ("identity", "MobileFaceNet, cosine", "higher"),
-    "units": ("AU error", "sum of squares", "lower"),
-    "flicker": ("flicker", "% of range", "lower"),
-    "jitter": ("jitter", "px", "lower"),
+REGIONS = {f"overlap_{region.name.lower()}": region for region in Region}
+"""Measure -> the region whose overlap it is."""
+
+MEASURES: dict[str, Measure] = {
+    **{
+        name: SHOT[name]
+        for name in (
+            *("identity", "ssim", "psnr", "rmse", "lpips", "detail"),
+            *("pose", "expression", "units", "flicker", "flow_warp", "jitter"),
+            *("seam", "colour_offset", "colour", "coverage", "swapped", "outside"),
+        )
+    },
+    "overlap": Measure(label="mIoU", unit="of the regions there", better="higher", against="the true regions"),
+    "right": Measure(label="pixels right", unit="share", better="higher", against="the true regions"),
+    **{
+        name: Measure(label=f"IoU {region.name.lower()}", better="higher", against="the true regions")
+        for name, region in REGIONS.items()
+    },
 }
-"""Of every measure: name, unit with the network that measures, and which way is better."""
+"""Of every measure in the tables: its label, unit and better side; those of a shot are ``evaluate``'s own."""
+
+NEAREST_TRUTH = {"detail": 1.0, "flow_warp": None}
+"""Measures of which neither more nor less is better but what the truth has; its value where it is always the same."""
+
+KINDS = ("swap", "animate", "regions", "rebuild", "edit")
+"""What is asked, in the order of the tables."""
 
 UNCHANGED, NEAREST, AUTOENCODER, TRUTH = "unchanged", "nearest", "autoencoder", "truth"
 BASELINES = (UNCHANGED, NEAREST, AUTOENCODER)
@@ -37,7 +55,7 @@ class Row:
 
     contender: str
     kind: str
-    """swap or animate."""
+    """swap, animate, regions, rebuild or edit."""
     task: str
     scores: Mapping[str, float] = field(default_factory=dict)
     """Measure -> mean over the frames."""
@@ -54,6 +72,8 @@ class Row:
     starts: str = ""
     """What its training started from."""
     notes: tuple[str, ...] = ()
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Measure -> what stands behind it, and what it is not."""
     skipped: str = ""
     """Why there are no scores."""
 
@@ -90,6 +110,12 @@ def result_path(folder: Path, task: str, like: Path) -> Path:
     return folder / f"{task}{middle}{like.suffix.lower()}"
 
 
+def lossless_path(folder: Path, task: str, like: Path) -> Path:
+    """Where a swap goes whose pixels are to be compared with the plate's: a sequence, as PNG where the plate is a movie."""
+    moves = like.suffix.lower() in MOVIE_SUFFIXES
+    return folder / task / f"{task}.####.png" if moves else result_path(folder / task, task, like)
+
+
 class RowStore:
     """Rows as files; one is kept for as long as the same is asked."""
 
@@ -106,9 +132,9 @@ class RowStore:
                 return Row(**{**values, "notes": tuple(values.get("notes", ()))})
         return None
 
-    def keep(self, row: Row, asked: Mapping[str, Any]) -> Row:
-        """Write a finished row."""
-        write_json(self._file(row.contender, row.task), {"asked": plain(asked), "row": plain(row)})
+    def keep(self, row: Row, asked: Mapping[str, Any], *, name: str | None = None) -> Row:
+        """Write a finished row; ``name`` is what :meth:`find` is told, where it is not the contender's."""
+        write_json(self._file(name or row.contender, row.task), {"asked": plain(asked), "row": plain(row)})
         return row
 
     def _file(self, contender: str, task: str) -> Path:
@@ -126,7 +152,21 @@ class TableLine:
     pictures: int
     per_frame: float
     starts: str
+    faults: tuple[Fault, ...] = ()
+    """What the figures say is wrong, the largest first (:mod:`understudy.jobs.benchmark_faults`)."""
     skipped: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What a figure says can be seen."""
+
+    name: str
+    """In a few words."""
+    words: str
+    """With the figures that say so."""
+    size: float
+    """In multiples of what we hold for just visible."""
 
 
 def table(rows: Sequence[Row], kind: str) -> tuple[TableLine, ...]:
@@ -160,15 +200,23 @@ def table(rows: Sequence[Row], kind: str) -> tuple[TableLine, ...]:
 
 
 def best(lines: Sequence[TableLine], measure: str) -> float | None:
-    """The best value of a measure among the contenders, the truth left aside."""
+    """The best value of a measure among the contenders, the truth left aside; None where all are alike."""
     values = [line.scores[measure] for line in lines if line.contender != TRUTH and measure in line.scores]
-    if not values:
+    if not values or (len(values) > 1 and max(values) == min(values)):
         return None
-    return max(values) if MEASURES[measure][2] == "higher" else min(values)
+    if measure in NEAREST_TRUTH:
+        known = NEAREST_TRUTH[measure]
+        truth = [line.scores[measure] for line in lines if line.contender == TRUTH and measure in line.scores]
+        goal = known if known is not None else truth[0] if truth else 0.0
+        return min(values, key=lambda value: abs(value - goal))
+    return max(values) if MEASURES[measure].better == "higher" else min(values)
+
+
+def arrow(measure: str) -> str:
+    """Which way is better: up, down, or as the truth."""
+    return "≈" if measure in NEAREST_TRUTH else "↑" if MEASURES[measure].better == "higher" else "↓"
 
 
 def number(measure: str, value: float) -> str:
     """A measure's value with the digits that mean something."""
-    return (
-        f"{value:.1f}" if measure == "psnr" else f"{value:.2f}" if measure in ("flicker", "units") else f"{value:.3f}"
-    )
+    return shown(measure, value)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +13,30 @@ from understudy.dataset.suite import Suite, SwapTask
 from understudy.errors import UserError
 from understudy.jobs.benchmark_rows import (
     AUTOENCODER,
+    MEASURES,
     NEAREST,
     TRUTH,
     UNCHANGED,
     Row,
     RowStore,
     clip_digest,
-    result_path,
+    lossless_path,
+    refuse_if_seen,
 )
+from understudy.jobs.evaluate_measures import SHOT
 from understudy.jobs.options_benchmark import BenchmarkOptions
 from understudy.jobs.project import Project
+from understudy.media.pattern import Pattern
 
 if TYPE_CHECKING:
     from understudy.family import Performer
-    from understudy.jobs.measure import MeasureReport
+    from understudy.jobs.evaluate_figures import ShotFigures
     from understudy.jobs.track import FaceFinder
 
 Progress = Callable[[str, int, int | None], None]
+
+_TRUTHS = ("identity", "jitter", "pose", "expression", "units", "flow_warp", "seam")
+_PLATES = ("the plate", "the plate's face", "frames with a face")
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: training stopped in good order
@@ -56,12 +63,15 @@ class Model:
     """A contender ready to swap."""
 
     checkpoint: Path
-    performer: Performer
+    performer: Performer | None
+    """None of a family that swaps region by region: it is opened for each shot."""
+    method: str | None = None
     training: float = 0.0
     pictures: int = 0
     starts: str = ""
     notes: tuple[str, ...] = ()
-    taught_by: tuple[str, ...] = field(default_factory=tuple)
+    own_detail: bool = True
+    """Fine detail from the performers' footage goes onto its faces, as in a user's swap; baselines do without."""
 
 
 class SwapBench:
@@ -90,14 +100,13 @@ class SwapBench:
         """The contender's rows, made or kept."""
         made = []
         for task in tasks:
-            asked = self._asked(contender, task)
-            row = self.store.find(contender.name, task.name, asked)
-            if row is None:
-                try:
-                    row = self.store.keep(self._row(contender, task), asked)
-                except UserError as error:
-                    # Another contender's rows are worth having; what went wrong stands in the table, and is tried again.
-                    row = Row(contender=contender.name, kind="swap", task=task.name, skipped=str(error))
+            try:
+                asked = self._asked(contender, task)
+                row = self.store.find(contender.name, task.name, asked)
+                row = row or self.store.keep(self._row(contender, task), asked)
+            except UserError as error:
+                # Another contender's rows are worth having; what went wrong stands in the table, and is tried again.
+                row = Row(contender=contender.name, kind="swap", task=task.name, skipped=str(error))
             made.append(row)
         return made
 
@@ -108,10 +117,13 @@ class SwapBench:
         from understudy.provenance.record import path_sha256
 
         options = self.options
-        learns = contender.name not in (UNCHANGED, TRUTH)
+        by_region = self._by_region(contender)
+        learns = contender.name not in (UNCHANGED, TRUTH) and by_region is None
+        checkpoint = by_region or contender.checkpoint
         return {
+            "measures": sorted(MEASURES),
             "contender": contender,
-            "checkpoint": path_sha256(contender.checkpoint) if contender.checkpoint else None,
+            "checkpoint": path_sha256(checkpoint) if checkpoint else None,
             "minutes": options.minutes if learns else None,
             "autoencoder": options.autoencoder if contender.name == AUTOENCODER else None,
             "seed": options.seed if learns else None,
@@ -130,10 +142,11 @@ class SwapBench:
         row = Row(contender=contender.name, kind="swap", task=task.name)
         if contender.name in (UNCHANGED, TRUTH):
             movie = task.plate if contender.name == UNCHANGED else task.truth
-            return self._scored(replace(row, movie=str(movie)), self._measure(movie, task))
+            return self._scored(replace(row, movie=str(movie)), self._figures(movie, task))
         model = self._model(contender)
-        movie = result_path(self.project.renders / contender.folder, task.name, task.plate)
-        report = self._swap(model, task, movie)
+        movie = lossless_path(self.project.renders / contender.folder, task.name, task.plate)
+        mattes = movie.parent / "mattes" / f"{task.name}.####.png"
+        report = self._swap(model, task, movie, mattes)
         row = replace(
             row,
             movie=str(movie.relative_to(self.project.root)),
@@ -146,49 +159,63 @@ class SwapBench:
                 *([f"{len(report.passed_through)} frames left as in the plate"] if report.passed_through else []),
             ),
         )
-        return self._scored(row, self._measure(movie, task), model.taught_by)
+        return self._scored(row, self._figures(movie, task, mattes, model.checkpoint))
 
-    def _swap(self, model: Model, task: SwapTask, movie: Path) -> Any:
+    def _swap(self, model: Model, task: SwapTask, movie: Path, mattes: Path) -> Any:
+        from understudy.composite.options import CompositeOptions
         from understudy.jobs.shot import SwapOptions, swap_shot
 
         options = SwapOptions(
             plate=str(task.plate),
             identity=task.identity,
             output=movie,
+            mattes=mattes,
+            method=model.method,
             run=str(model.checkpoint),
             project=self.project.root,
             device=self.options.device,
+            composite=CompositeOptions(own_detail=float(model.own_detail)),
         )
         return swap_shot(options, self._named(task.name), performer=model.performer, finder=self.finder)
 
-    def _measure(self, movie: Path, task: SwapTask) -> MeasureReport:
-        from understudy.jobs.measure import MeasureOptions, measure
+    def _figures(
+        self, movie: Path, task: SwapTask, mattes: Path | None = None, checkpoint: Path | None = None
+    ) -> tuple[ShotFigures, Mapping[str, str]]:
+        """A result's figures, and why some may not be taken."""
+        from understudy.jobs.evaluate_figures import shot_figures
+        from understudy.jobs.evaluate_judges import barred
+        from understudy.jobs.options_evaluate import EvaluateSwapOptions
 
-        options = MeasureOptions(
+        options = EvaluateSwapOptions(
             swap=movie,
             plate=task.plate,
             identity=task.identity,
             truth=task.truth,
+            mattes=mattes,
             project=self.project.root,
             size=self.options.size,
             every=self.options.every,
         )
-        return measure(options, self._named(task.name), finder=self.finder)
+        barriers = barred(checkpoint)
+        figures = shot_figures(
+            options, self.project, self._named(task.name), finder=self.finder, barriers=barriers, others=False
+        )
+        return figures, barriers
 
     @staticmethod
-    def _scored(row: Row, report: MeasureReport, taught_by: Sequence[str] = ()) -> Row:
-        from understudy.metrics import identity, lpips
-
-        scores = {**report.scores.get("swap", {}), "jitter": report.jitter.get("swap", float("nan"))}
+    def _scored(row: Row, found: tuple[ShotFigures, Mapping[str, str]]) -> Row:
+        figures, barriers = found
+        scores = {name: value for name, value in figures.scores["swap"].items() if name in MEASURES}
         if row.contender == TRUTH:  # against itself only what needs no truth says anything
-            scores = {name: value for name, value in scores.items() if name in ("identity", "jitter")}
-        notes = list(row.notes)
-        for name, network in (("identity", identity.WEIGHTS), ("lpips", lpips.WEIGHTS)):
-            if network in taught_by and name in scores:
-                del scores[name]
-                notes.append(f"{name} is left out: {network} helped to train this model")
+            scores = {name: value for name, value in scores.items() if name in _TRUTHS}
+        if row.contender == UNCHANGED:  # nor does the plate against itself
+            scores = {name: value for name, value in scores.items() if SHOT[name].against not in _PLATES}
+        if Pattern.of(Path(row.movie)) is None:
+            scores.pop("outside", None)  # an encoder changes a little everywhere
         scores = {name: value for name, value in scores.items() if math.isfinite(value)}  # too few frames to tell
-        return replace(row, scores=scores, frames=len(report.numbers), notes=(*notes, *report.missing))
+        networks = {name: words for name, words in figures.networks.items() if name in scores}
+        notes = tuple(dict.fromkeys((*row.notes, *barriers.values(), *figures.missing)))
+        return replace(row, scores=scores, frames=len(figures.scale.numbers), notes=notes, networks=networks)
 
     # -- getting ready ------------------------------------------------------------------------------------------------
 
@@ -218,6 +245,15 @@ class SwapBench:
         from understudy.perform.swap import open_performer
 
         family = families.get(contender.family)
+        if (checkpoint := self._by_region(contender)) is not None:
+            return Model(
+                checkpoint=checkpoint,
+                performer=None,
+                method=contender.family,
+                pictures=read_card(checkpoint).pictures,
+                starts="packaged weights" if contender.checkpoint is None else "given weights",
+                notes=(f"{contender.family} swaps region by region from gathered pictures; nobody was learnt",),
+            )
         if contender.checkpoint is not None:
             card = read_card(contender.checkpoint)
             notes = ("trained elsewhere; that it has never seen the suite's answers cannot be checked here",)
@@ -227,7 +263,6 @@ class SwapBench:
                 pictures=card.pictures,
                 starts="given weights",
                 notes=notes,
-                taught_by=tuple(card.taught_by),
             )
         preset = contender.preset or family.presets[0]
         if family.recipe(preset).start == "base":
@@ -254,8 +289,24 @@ class SwapBench:
             training=_trained_for(report.run, report.seconds),
             pictures=report.pictures,
             starts="nothing" if start is None else "packaged base" if start == "base" else start,
-            taught_by=tuple(read_card(report.checkpoint).taught_by),
         )
+
+    def _by_region(self, contender: Contender) -> Path | None:
+        """The weights of a family that swaps without learning anybody; None for the others.
+
+        Raises:
+            CheckpointError: there are none, or they have been trained on somebody of the suite.
+        """
+        from understudy import families
+        from understudy.family import Task
+        from understudy.perform.region_faces import find_editor
+
+        known = contender.family in families.names() and contender.name not in (NEAREST, AUTOENCODER)
+        if not known or Task.SWAP in families.get(contender.family).tasks:
+            return None
+        _, checkpoint = find_editor(contender.checkpoint, contender.family)
+        refuse_if_seen(self.suite, checkpoint)
+        return checkpoint
 
     def _autoencoder(self, contender: Contender) -> Model:
         from understudy.jobs.baselines.autoencoder import LIGHT, AutoencoderSettings
@@ -283,15 +334,22 @@ class SwapBench:
             training=_trained_for(run, trained.loop.seconds),
             pictures=trained.loop.pictures,
             starts="nothing",
+            own_detail=False,
             notes=(f"{settings.size} pixels, {'half the published width' if light else 'the published width'}",),
         )
 
     def _nearest(self, contender: Contender) -> Model:
         """The training pictures nearest to what a family's swap generates; ``contender.family`` says whose."""
         model = self._model(replace(contender, name=contender.family, family=contender.family.split(":")[0]))
+        assert model.performer is not None, "only families that learn the cast have neighbours"
         nearest = _Nearest(model.performer, self.project)
         return replace(
-            model, performer=nearest, pictures=0, starts="", notes=(f"nearest to {contender.family}'s faces",)
+            model,
+            performer=nearest,
+            pictures=0,
+            starts="",
+            notes=(f"nearest to {contender.family}'s faces",),
+            own_detail=False,
         )
 
     @staticmethod
