@@ -14,7 +14,7 @@ from understudy.cli import show
 from understudy.cli.command import Group
 from understudy.cli.commands import ENTRIES
 from understudy.cli.run import load
-from understudy.jobs.benchmark_rows import TableLine
+from understudy.jobs.benchmark_rows import Fault, Row, TableLine
 
 ODD = Path("renders/shot [v2]/a.mp4")
 
@@ -197,14 +197,20 @@ REPORTS |= {
         tables={
             "swap": (
                 TableLine(
-                    contender="comb [x]", scores={"ssim": 0.8}, tasks=1, training=60.0, pictures=900, per_frame=0.3, starts=""
+                    contender="comb [x]", scores={"ssim": 0.8}, tasks=1, training=60.0, pictures=900, per_frame=0.3, starts="",
+                    faults=(Fault(name="soft", words="soft [z]", size=2.0),),
                 ),
                 TableLine(
                     contender="b", scores={}, tasks=0, training=0.0, pictures=0, per_frame=0.0, starts="", skipped="no [w]"
                 ),
             )
         },
-        rows=(Report(task="anton", kind="swap", notes=("LPIPS [y]",)),),
+        rows=(
+            Row(
+                contender="comb [x]", task="anton", kind="swap", notes=("LPIPS [y]",), scores={"ssim": 0.8},
+                networks={"ssim": "eye [e]"},
+            ),
+        ),
         suite="suite [s]", minutes=1.0, processors=2, page=ODD,
     ),
 }  # fmt: skip

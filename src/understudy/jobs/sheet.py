@@ -35,7 +35,8 @@ def draw_sheet(sheet: Sheet, *, side: int = 128) -> np.ndarray:
     """The sheet as (H, W, 3) uint8 RGB, every picture shown ``side`` pixels wide."""
     label = max([_room_for(text) for text, _ in sheet.rows] + [0]) + 2 * _MARGIN
     count = max([len(pictures) for _, pictures in sheet.rows] + [len(sheet.columns)])
-    top = 2 * _LINE + _MARGIN
+    headed = sheet.title or any(sheet.columns)
+    top = (2 * _LINE if headed else 0) + _MARGIN
     width = max(label + count * (side + _GAP) + _MARGIN, _room_for(sheet.title) + 2 * _MARGIN)
     canvas = np.full((top + len(sheet.rows) * (side + _GAP) + _MARGIN, width, 3), _PAPER, np.uint8)
     _write(canvas, sheet.title, (_MARGIN, _LINE))
