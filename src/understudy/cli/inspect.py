@@ -52,6 +52,27 @@ def _show_latents(report: Any) -> str:
     )
 
 
+def _memory_job() -> Any:
+    from understudy.jobs.inspect_memory import MemoryOptions, memory
+
+    return MemoryOptions, memory
+
+
+def _show_memory(report: Any) -> str:
+    lines = [path(report.sheet)]
+    for name, found in report.weightings.items():
+        own = " (this network's)" if name == report.weighting else ""
+        lines.append(
+            f"  {escape(name)}{own}: {found.effective:.2f} of {report.focal_points} focal points in effect, the largest weight "
+            f"{found.largest:.3f}, a weight varies by {found.spread:.4f}; the prior's mean moves by {found.prior_moves:.3f} "
+            f"beside a deviation of {found.prior_deviation:.2f}"
+        )
+    lines.append(f"[dim]{count(report.pictures, 'picture')}, {escape(str(report.model))}[/]")
+    if report.unread:
+        lines.append(f"[yellow]no face was found in {count(report.unread, 'further picture')}[/]")
+    return "\n".join(lines)
+
+
 def _animation_job() -> Any:
     from understudy.jobs.measure_animation import MeasureAnimationOptions, measure_animation
 
@@ -162,6 +183,14 @@ COMMAND = Group(
             sentence="Draw every identity's pictures in latent space, and test how far it tells them apart.",
             job=_latents_job,
             show=_show_latents,
+        ),
+        "memory": Command(
+            sentence="Show a boundary_vae network's focal points, and how far their weights tell faces apart.",
+            job=_memory_job,
+            show=_show_memory,
+            arguments=("data",),
+            flags={"output": ("--output", "-o")},
+            example="understudy inspect memory heldback -o memory.png",
         ),
         "animation": Command(
             sentence="Animate held-back people's stills and measure how near they come to the true pictures (Tables 2, 3).",
