@@ -36,7 +36,7 @@ def preview() -> Recipe:
         family="comb",
         preset="preview",
         network={"widths": NARROW, "latent": 256, "split_level": 1},
-        losses={"ssim": 1.0, "l1": 1.0, "scale_weights": SHARP, "crisp": 1.0, "keep": 1.0},
+        losses={"ssim": 1.0, "l1": 1.0, "scale_weights": SHARP, "keep": 1.0},
         stages=(Stage(resolution=128, pictures=24_000, batch=8, fade=0.0),),
         optimiser="muon",
         # The gains do the most of it: free weights fit the training pictures better and the plate's light far worse.
