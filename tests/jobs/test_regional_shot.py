@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.errors import ConsentError, OptionError
+from understudy.errors import ConsentError, FaceError, OptionError
 from understudy.faces.align import mean_mesh
 from understudy.faces.regions import Region
 from understudy.faces.topology import LIPS_INNER
@@ -288,3 +288,25 @@ def test_a_bent_face_keeps_to_its_outline() -> None:
     assert kept[int(face[2, 1]) + 5, 50] == Region.BACKGROUND, "below the chin"
     assert kept[int(face[1, 1]) - 10, 50] == Region.SKIN, "a high forehead"
     assert (kept[:, :5] == Region.HAIR).all()
+
+
+def test_regions_that_one_of_them_lacks_are_named(swap, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--regions chin: the regions are lips"):
+        swap(regional=RegionalOptions(regions=("lips,chin=0.5",)))
+    with pytest.raises(OptionError, match="no glasses can be seen of .*source.png"):
+        swap(regional=RegionalOptions(regions=("lips", "glasses=0.5")))
+    # A closed mouth is no hindrance, nor is one that the whole face needs.
+    assert swap(regional=RegionalOptions(regions=("lips,mouth",))).swapped == FRAMES
+    # Hair is in the source and, of a plate without, a swap has nothing to put it on.
+    bald = tmp_path / "bald" / "shot.png"
+    draw(bald)
+    picture = cv2.imread(str(bald))
+    picture[(picture == np.array(COLOURS[Region.HAIR])[::-1]).all(-1)] = COLOURS[Region.BACKGROUND][::-1]
+    cv2.imwrite(str(bald), picture)
+    with pytest.raises(OptionError, match="shows no hair"):
+        swap(plate=str(bald), output=tmp_path / "out.png", regional=RegionalOptions(regions=("hair",)))
+
+
+def test_a_source_with_two_faces_says_what_to_do(swap) -> None:
+    with pytest.raises(FaceError, match=r"source.png shows 2 faces: .* Cut it"):
+        swap(finder=Finder(count=2), person=(1,))

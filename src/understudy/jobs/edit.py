@@ -250,6 +250,7 @@ class _Reader:
                 person=person,
                 min_visible=options.min_visible,
                 max_yaw=options.max_yaw,
+                alone=source != options.still,
             )
         tracked = perf_counter()
         read = region_face(frame.view(), face.landmarks, canonical_transform(face), self._editor, self._parser)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _FOREHEAD, _BEYOND = 0.5, 0.04
 """Of the face's height: how far its skin may reach above the mesh's outline, and beside it."""
-_OF_THE_FACE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH)
+OF_THE_FACE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH)
+"""Regions that a mesh knows the place of."""
 
 
 class Reenactor(Protocol):
@@ -192,7 +193,7 @@ def within_outline(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:
     cv2.fillPoly(inside, [np.round((hull - 0.5) * 16).astype(np.int32)], 1, shift=4)
     radius = max(1, round(_BEYOND * float(np.linalg.norm(up))))
     inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
-    return np.where((inside == 0) & np.isin(regions, _OF_THE_FACE), np.uint8(Region.BACKGROUND), regions)
+    return np.where((inside == 0) & np.isin(regions, OF_THE_FACE), np.uint8(Region.BACKGROUND), regions)
 
 
 def bent(face: RegionFace, start: np.ndarray, end: np.ndarray) -> RegionFace:

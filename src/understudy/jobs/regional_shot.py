@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from understudy.errors import InternalError
+from understudy.errors import InternalError, OptionError
 from understudy.faces.regions import Region
 from understudy.family import FaceParts, SwapResult
 from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.project import Project
-from understudy.jobs.regional_drive import Reenactor, open_reenactor
+from understudy.jobs.region_files import name_of
+from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, open_reenactor
 from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
 from understudy.jobs.shot_frames import Plan, read_frames
 from understudy.jobs.track import FaceFinder
@@ -80,10 +81,15 @@ class RegionalShot:
         self._moving = False
 
     def prepare(self, plate: Clip, plan: Plan, progress: Progress = lambda stage, done, total: None) -> None:
-        """Read the plate through: every frame that ``plan`` has."""
+        """Read the plate through: every frame that ``plan`` has.
+
+        Raises:
+            OptionError: a region to swap that the plate does not show, and whose shape the source does not give.
+        """
         numbers = [number for number in plate.numbers if number in plan]
         self._moving = len(plate) > 1
         looked = {numbers[round(place)] for place in np.linspace(0, len(numbers) - 1, min(_LOOKED_AT, len(numbers)))}
+        seen = np.zeros(len(Region), bool)
         looks: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         driven: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         for done, frame in enumerate(read_frames(plate, numbers)):
@@ -96,6 +102,7 @@ class RegionalShot:
                 shares = crop_shares(reading, crop, self._side)
                 self._maps[frame.number, track] = zlib.compress(np.round(shares * 255).astype(np.uint8).tobytes(), 1)
                 self._order.setdefault(track, []).append(frame.number)
+                seen[shares.argmax(-1)] = True
                 if frame.number in looked and self._options.textures == "shot":
                     picture = np.clip(crop.to_crop(view, self.size), 0, 1)
                     looks.setdefault(track, []).append(self._look(picture, self._labels(shares)))
@@ -103,6 +110,12 @@ class RegionalShot:
                         face = self._reenactor.driven(found.face.landmarks)
                         driven.setdefault(track, []).append(self._look(face.crop, face.regions))
         progress("regions", len(numbers), len(numbers))
+        for region in named_regions(self._options.regions):
+            if not seen[region] and region not in OF_THE_FACE:
+                raise OptionError(
+                    f"--regions {name_of(region)}: {plate.source} shows no {name_of(region)}, and of these a swap takes the look "
+                    "alone; leave it out."
+                )
         for track, found in looks.items():
             self._target[track] = _mean(found)
         for track, found in driven.items():
@@ -178,6 +191,20 @@ def _sized(regions: np.ndarray, size: int) -> np.ndarray:
     return regions if len(regions) == size else cv2.resize(regions, (size, size), interpolation=cv2.INTER_NEAREST)
 
 
+def named_regions(words: Sequence[str]) -> tuple[Region, ...]:
+    """The regions in ``("eyes", "lips=0.5,nose")``.
+
+    Raises:
+        OptionError: no such region.
+    """
+    names = {name_of(region): region for region in Region if region is not Region.BACKGROUND}
+    parts = [part.partition("=")[0].strip() for word in words for part in word.split(",") if part.strip()]
+    for part in parts:
+        if part not in names:
+            raise OptionError(f"--regions {part}: the regions are {', '.join(names)}.")
+    return tuple(names[part] for part in parts)
+
+
 def open_regional(
     options: SwapOptions,
     family: Family,
@@ -197,6 +224,7 @@ def open_regional(
         FaceError: a picture of the source without a face.
     """
     regional = options.regional
+    named = named_regions(regional.regions)  # said before pictures are read
     if parser.source is not None:
         record.add_weights(parser.source)
     editor = family.editor(model, device=options.device)
@@ -208,8 +236,17 @@ def open_regional(
         cache=project.tracks if project else None,
         record=record,
         fit=regional.fit,
+        min_visible=options.min_visible,
+        max_yaw=options.max_yaw,
         progress=progress,
     )
+    for region in named:
+        # A mouth that is closed in the source's pictures is the plate's own where it opens.
+        if not source.shown[region] and region is not Region.MOUTH:
+            raise OptionError(
+                f"--regions {name_of(region)}: no {name_of(region)} can be seen of {options.identity}; choose another picture, or "
+                "leave it out."
+            )
     reenactor, weights = open_reenactor(regional.reenact, source, editor=editor, parser=parser, device=options.device)
     if weights is not None:
         record.add_weights(weights)

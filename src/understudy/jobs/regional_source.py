@@ -102,12 +102,15 @@ def read_source(
     cache: Path | None,
     record: RunRecord,
     fit: int = 0,
+    min_visible: float = 0.5,
+    max_yaw: float = 75.0,
     progress: Progress = lambda stage, done, total: None,
 ) -> Source:
     """Read the pictures of a face.
 
     Args:
         fit: steps of fitting the textures to each picture.
+        min_visible, max_yaw: what is refused, see the options of ``swap``.
 
     Raises:
         FaceError: a picture without a face, or with several.
@@ -123,7 +126,15 @@ def read_source(
             with track_clip(clip, finder=finder, cache=cache) as tracked:
                 record.inputs[str(path)] = tracked.sha256
                 sheet = path.with_name(f"{path.stem}.people.png")
-                face, _ = face_of_still(clip, tracked, source=str(path), sheet=sheet, max_yaw=75.0)
+                face, _ = face_of_still(
+                    clip,
+                    tracked,
+                    source=str(path),
+                    sheet=sheet,
+                    min_visible=min_visible,
+                    max_yaw=max_yaw,
+                    alone=True,
+                )
         view, transform = frame.view(), canonical_transform(face)
         read = region_face(view, face.landmarks, transform, editor, parser)
         faces.append(SourceFace(view=view, landmarks=face.landmarks, transform=transform, face=read))

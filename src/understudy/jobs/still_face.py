@@ -21,6 +21,7 @@ def face_of_still(
     person: int | None = None,
     min_visible: float = 0.5,
     max_yaw: float = 60.0,
+    alone: bool = False,
 ) -> tuple[Face, Path | None]:
     """The face with stabilised landmarks, and the sheet of the still's people where there are several.
 
@@ -31,6 +32,7 @@ def face_of_still(
         sheet: where people are shown.
         person: a number from that sheet.
         min_visible, max_yaw: what is refused, see the options of ``animate``.
+        alone: the still should show one face: no option of the command chooses among several.
 
     Raises:
         FaceError: no face, several and none chosen, or an unusable one.
@@ -44,7 +46,7 @@ def face_of_still(
         )
     if len(people) > 1:
         write_people_sheet(still, faces, people, sheet, each=1)
-    found = faces.face(still.numbers[0], _chosen(people, person, source, sheet).tracks)
+    found = faces.face(still.numbers[0], _chosen(people, person, source, sheet, alone=alone).tracks)
     assert found is not None
     face = found.face
     if face.visible < min_visible:
@@ -60,8 +62,13 @@ def face_of_still(
     return face, sheet if len(people) > 1 else None
 
 
-def _chosen(people: Sequence[Person], number: int | None, source: str, sheet: Path) -> Person:
+def _chosen(people: Sequence[Person], number: int | None, source: str, sheet: Path, *, alone: bool = False) -> Person:
     described = ", ".join(f"{person.number} (about {person.side:.0f} px)" for person in people)
+    if alone and len(people) > 1:
+        raise FaceError(
+            f"{source} shows {len(people)} faces: {described}. Cut it so that only the one that is meant is left; {sheet} "
+            "shows them."
+        )
     if number is None and len(people) > 1:
         raise FaceError(
             f"{source} shows {len(people)} faces: {described}. Say which one is meant with --person NUMBER; {sheet} shows "
