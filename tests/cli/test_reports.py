@@ -135,9 +135,24 @@ REPORTS = {
         pairs=12,
         people=1,
         size=512,
+        reconstruction={"run [a]": {"psnr": 30.0}},
+        frames_per_second={"run [a]": 11.5},
+        drivers_apart=0.5,
         unread=1,
         missing=("LPIPS [x] is not at hand.",),
     ),  # fmt: skip
+    "inspect memory": Report(
+        sheet=ODD,
+        model="runs/[a]",
+        pictures=60,
+        unread=1,
+        focal_points=8,
+        weighting="centred",
+        weightings={
+            name: Report(effective=7.9, largest=0.15, spread=0.01, prior_moves=0.04, prior_deviation=4.0)
+            for name in ("cosine", "centred")
+        },
+    ),
     "inspect regions": Report(
         sheet=ODD,
         reconstruction={"true regions [a]": {"ssim": 0.8, "psnr": 20.0}},
