@@ -202,6 +202,24 @@ def foreground(
     return dilated(chosen, 5 * chosen.shape[0] / 512 if radius is None else radius)
 
 
+def with_known_looks(recomposed: Recomposed, known: np.ndarray) -> Recomposed:
+    """The map without shapes whose look nobody knows.
+
+    A mouth that opens where both faces' were shut becomes lips, anything else skin.
+
+    Args:
+        known: (12,) bool, which regions there is a texture of.
+    """
+    unknown = [region for region in SHAPES if not known[region] and (recomposed.regions == region).any()]
+    if not unknown:
+        return recomposed
+    regions = recomposed.regions.copy()
+    for region in unknown:
+        beside = Region.LIPS if region is Region.MOUTH and known[Region.LIPS] else Region.SKIN
+        regions[recomposed.regions == region] = beside
+    return Recomposed(regions=regions, holes=recomposed.holes)
+
+
 def dilated(mask: np.ndarray, radius: float) -> np.ndarray:
     """(h, w) bool grown by a disc."""
     if radius < 0.5 or not mask.any():
@@ -250,5 +268,7 @@ def join_faces(
     strengths = everything() if named is None else named
     shape = swap_regions(target.regions, driven.regions, strengths, order=order)
     values = swap_textures(target.values, driven.values, strengths, target_has=target.shown, driven_has=driven.shown)
+    taken = np.array([strengths.get(region, 0.0) > 0 for region in Region])
+    shape = with_known_looks(shape, target.shown | (driven.shown & taken))
     mask = foreground(shape, strengths=named, kept=KEPT_IN_FOOTAGE if moving else KEPT_IN_PICTURE)
     return JoinedFace(regions=shape.regions, values=values, matte=soft_edge(mask, side))

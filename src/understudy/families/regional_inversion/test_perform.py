@@ -164,6 +164,19 @@ def test_two_faces_are_joined() -> None:
         join_faces(target, driven, order="other", side=64)
 
 
+def test_a_mouth_that_nobody_has_shown_is_lips() -> None:
+    closed = np.full((64, 64), R.SKIN, np.uint8)
+    closed[40:50, 20:40] = R.LIPS
+    opened = closed.copy()
+    opened[44:46, 24:36] = R.MOUTH
+    target = FaceParts(regions=closed, values=np.zeros((12, 2), np.float32), shown=present(closed))
+    # The shape is opened by the plate's landmarks; the texture is read off a picture with the mouth shut.
+    driven = FaceParts(regions=opened, values=np.ones((12, 2), np.float32), shown=present(closed))
+    assert (join_faces(target, driven, side=64).regions == closed).all()
+    shown = FaceParts(regions=opened, values=driven.values, shown=present(opened))
+    assert (join_faces(target, shown, side=64).regions == opened).all()
+
+
 # -- textures ------------------------------------------------------------------------------------------------------------------
 
 
