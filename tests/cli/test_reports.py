@@ -97,6 +97,7 @@ REPORTS = {
     "evaluate swap": Report(
         scores={"swap": {"identity": 0.8, "jitter": float("nan")}, "plate": {"identity": 0.3}},
         worst={"identity": {"frame": 7, "value": 0.1}},
+        faults=("soft [q]",),
         numbers=(1, 2),
         size=128,
         without_face=1,

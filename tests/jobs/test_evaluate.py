@@ -72,6 +72,7 @@ def test_a_shots_figures_are_those_of_what_was_done_to_it(shot):
     assert report.worst["rmse"]["value"] == max(values["rmse"])
     assert "not HopeNet" in report.networks["pose"] and "identity" not in report.networks
     assert len(report.missing) == 2 and report.passed
+    assert any("25% of the frames" in words for words in report.faults)
 
 
 def test_without_the_others_the_swap_reads_the_same(shot):
@@ -111,6 +112,7 @@ def test_without_mattes_everything_outside_the_crop_counts(shot):
     report = evaluate_swap(replace(shot["options"], mattes=None, truth=None), finder=shot["finder"]())
     assert report.scores["swap"]["outside"] == 0
     assert "coverage" not in report.scores["swap"] and "rmse" not in report.scores["swap"]
+    assert not report.faults, "without a truth nothing is said about faults"
     assert any("--mattes" in note for note in report.notes) and any("no truth" in note for note in report.notes)
     assert report.scores["swap"]["seam"] > 0 and report.scores["plate"]["seam"] == pytest.approx(1)
 

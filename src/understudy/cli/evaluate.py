@@ -21,7 +21,8 @@ def _show_swap(report: Any) -> str:
     faces = f"{count(len(report.numbers), 'frame')} at {report.size} pixels"
     if report.without_face:
         faces += f"; {count(report.without_face, 'frame')} without a face"
-    return "\n".join([*_table(report.scores, SHOT, report.worst), f"[dim]{faces}[/]", *_rest(report)])
+    said = [f"{place}. {escape(sentence)}" for place, sentence in enumerate(report.faults, 1)]
+    return "\n".join([*_table(report.scores, SHOT, report.worst), f"[dim]{faces}[/]", *said, *_rest(report)])
 
 
 def _model_job() -> Any:

@@ -36,7 +36,7 @@ CANDIDATES = {
     "truth": "the truth itself",
 }
 _SHOWN, _APART, _SIDE, _AMPLIFIED = 8, 5, 192, 4.0  # frames a sheet, frames between them, pixels, times
-_CARDS = ("identity", "lpips", "ssim", "pose", "expression", "flow_warp", "seam", "outside")
+_CARDS = ("identity", "lpips", "detail", "pose", "expression", "flow_warp", "seam", "outside")
 
 
 def write_swap_report(
@@ -68,6 +68,7 @@ def write_swap_report(
     body = f"""
 <h2>Figures</h2><p>{faces}{lost}. Figures are means over frames, or of the whole shot.</p>
 <div class="wide">{_table(report.scores, SHOT, CANDIDATES, report.worst)}</div>
+{_stands_out(report)}
 {_picture(report.worst_sheet, f"The worst frames by {SHOT[report.ranked_by].label}, worst first.")}
 {_picture(report.best_sheet, f"The best frames by {SHOT[report.ranked_by].label}, best first.")}
 <h2>Over the frames</h2><div class="key">{key}</div><div class="charts">{charts}</div>"""
@@ -205,6 +206,14 @@ def _charts(report: EvaluateSwapReport) -> Iterator[str]:
         if "swap" in usable and len(report.numbers) > 1:
             unit = f", {measure.unit}" if measure.unit else ""
             yield line_chart(f"{measure.label}{unit} by frame", report.numbers, usable)
+
+
+def _stands_out(report: EvaluateSwapReport) -> str:
+    """What the figures say can be seen, by fixed rules."""
+    if not report.faults:
+        return ""
+    words = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in report.faults)
+    return f"<h3>What should be seen first if the figures are right</h3><ol>{words}</ol>"
 
 
 def _picture(path: Path, words: str) -> str:

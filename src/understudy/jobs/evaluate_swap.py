@@ -41,6 +41,7 @@ class EvaluateSwapReport:
         scores: candidate ("swap", "plate", "truth", "neighbour") -> measure -> mean, or the shot's own value.
         per_frame: candidate -> measure -> one value a frame of ``numbers``, None where there is none.
         worst: measure -> the swap's worst frame and its value.
+        faults: what the figures say can be seen, in sentences, the largest first; with a truth only.
         networks: measure -> what stands behind it, and what it is not.
         gallery: how many people retrieval chose from.
         neighbours: how the nearest-neighbour swap went.
@@ -65,6 +66,7 @@ class EvaluateSwapReport:
     scores: dict[str, dict[str, float]]
     per_frame: dict[str, dict[str, list[float | None]]]
     worst: dict[str, dict[str, float]]
+    faults: tuple[str, ...]
     networks: dict[str, str]
     gallery: int
     neighbours: dict[str, Any] | None
@@ -121,6 +123,7 @@ def evaluate_swap(
             for name, measures in scale.values.items()
         },
         worst=_worst(scale),
+        faults=_faults(scores) if options.truth is not None else (),
         networks=dict(figures.networks) | ({"retrieved": IDENTITY} if gallery else {}),
         gallery=gallery,
         neighbours=figures.neighbours,
@@ -162,6 +165,13 @@ def _worst(scale: ShotScale) -> dict[str, dict[str, float]]:
             number = pick(values, key=lambda n, values=values: values[n])
             found[name] = {"frame": number, "value": values[number]}
     return found
+
+
+def _faults(scores: dict[str, dict[str, float]]) -> tuple[str, ...]:
+    from understudy.jobs.benchmark_faults import NOTHING, find_faults
+
+    found = find_faults(scores["swap"], scores.get("truth", {}), scores.get("plate", {}), "swap")
+    return tuple(fault.words for fault in found) or (NOTHING,)
 
 
 def _notes(options: EvaluateSwapOptions, scale: ShotScale, gallery: int, rebuilt: str) -> tuple[str, ...]:
