@@ -10,7 +10,9 @@ import pytest
 
 from understudy.dataset.suite import open_suite, write_suite
 from understudy.dataset.suite_regions import read_suite_regions
+from understudy.dataset.suite_units import has_units, read_suite_units
 from understudy.errors import DatasetError
+from understudy.faces.action_units import ActionUnit
 from understudy.faces.regions import Region
 
 TOML = """
@@ -80,6 +82,9 @@ def test_clips_that_say_what_they_are_make_a_suite(tmp_path):
 def test_the_packaged_suite_is_whole():
     suite = open_suite(Path(str(resources.files("understudy.jobs") / "demo_media")))
     assert len(suite.swaps) == 2 and len(suite.animations) == 2 and len(suite.regions) == 2
+    assert len(suite.units) == 2
+    units = read_suite_units(suite.units[0].truth)
+    assert units.shape == (200, 17) and units[:, ActionUnit.AU45].max() == 5 and units[:, ActionUnit.AU14].max() == 0
     maps = read_suite_regions(suite.regions[0].truth)
     assert sorted(maps) == list(range(10, 201, 20)) and maps[10].shape == (512, 512)
     shares = [float((maps[10] == region).mean()) for region in (Region.SKIN, Region.HAIR, Region.GLASSES)]
@@ -117,6 +122,27 @@ def test_region_maps_are_read_by_their_classes_names(tmp_path):
     assert read_suite_regions(tmp_path / "named.npz")[7].tolist() == [[0, Region.BROWS], [Region.LIPS, Region.BROWS]]
     np.savez(tmp_path / "plain.npz", seg=seg)
     assert read_suite_regions(tmp_path / "plain.npz")[1].tolist() == seg[0].tolist()
+
+
+def test_units_are_read_and_refused(tmp_path):
+    file = tmp_path / "u.npz"
+    np.savez(file, au=np.array([[0.5, 0.2]]), au_names=["AU12_smile", "AU45_blink_left"])
+    assert has_units(file) and read_suite_units(file)[0, [ActionUnit.AU12, ActionUnit.AU45]] == pytest.approx(
+        [2.5, 0.5]
+    )
+    np.savez(file, units=np.full((2, 17), 3.0))
+    assert read_suite_units(file).shape == (2, 17)
+    for arrays, words in (
+        ({"units": np.zeros((2, 3))}, "must be"),
+        ({"units": np.full((1, 17), 9.0)}, "between 0 and 5"),
+        ({"seg": np.zeros(3)}, "cannot be read"),
+    ):
+        np.savez(file, **arrays)
+        with pytest.raises(DatasetError, match=words):
+            read_suite_units(file)
+    file.touch()
+    (tmp_path / "empty.npz").touch()
+    assert not has_units(tmp_path / "empty.npz")
 
 
 @pytest.mark.parametrize(

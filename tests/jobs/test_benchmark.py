@@ -312,6 +312,7 @@ FINE = {
         ("flow_warp", 6.0, "boils"),
         ("pose", 7.2, "head turned"),
         ("expression", 2.5, "expression off"),
+        ("units", 8.0, "expression off"),
         ("coverage", 0.7, "old face left"),
         ("swapped", 0.9, "frames left alone"),
         ("outside", 0.001, "touched outside"),
@@ -412,6 +413,32 @@ def test_regions_are_told_apart_given_back_and_edited(region_suite, show, no_eva
     ).is_file() and "Regions told apart" in report.page.read_text()
     monkeypatch.setattr(benchmark_regions.RegionBench, "_row", None)
     assert benchmark(options, finder=finder()).rows == report.rows, "finished rows are kept"
+
+
+def test_units_are_held_against_those_that_were_given(suite, show, no_evaluators, tmp_path):
+    _, _, finder = show
+    truth = np.zeros((12, COUNT))
+    truth[:, 8] = np.linspace(0, 5, 12)
+    np.savez(tmp_path / "units.npz", units=truth)
+    text = '\n[[units]]\nclip = "answer/plate.####.png"\nname = "read"\nperson = "anna"\ntruth = "units.npz"\n'
+    (tmp_path / "suite.toml").write_text((tmp_path / "suite.toml").read_text() + text)
+
+    class Half(Reader):
+        def measure(self, landmarks, rest=None):
+            return (truth * 0.5)[: len(landmarks)]
+
+    options = BenchmarkOptions(suite=str(suite), family=("comb",), output=tmp_path / "out", task=("units",))
+    rest, reader = benchmark(options, finder=finder(), reader=Half()).tables["units"]
+    squares = float((truth**2).sum(1).mean())
+    assert rest.scores == pytest.approx({"units": squares, "unit_error": 2.5 / COUNT})
+    assert reader.scores["units"] == pytest.approx(squares / 4) and reader.scores["unit_correlation"] == pytest.approx(
+        1
+    )
+    assert reader.scores["r_au12"] == pytest.approx(1) and "r_au01" not in reader.scores, "it does not move"
+    assert not reader.faults
+    np.savez(tmp_path / "units.npz", units=truth[:5])
+    (line, _) = benchmark(options, finder=finder(), reader=Half()).tables["units"]
+    assert "has 5 rows" in line.skipped
 
 
 def test_the_flat_editor_by_hand():

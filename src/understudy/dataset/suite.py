@@ -20,6 +20,10 @@ A suite is a folder with a ``suite.toml`` beside its clips, movies or sequences,
     clip = "anton_as_jun_r2.mp4"          # what a parser reads, and what is given back and edited region by region
     person = "anton"
     truth = "anton_as_jun_r2.npz"         # its true regions (:mod:`understudy.dataset.suite_regions`)
+    [[units]]
+    clip = "anton_as_jun_r2.mp4"          # what a reader of action units looks at
+    person = "anton"
+    truth = "anton_as_jun_r2.npz"         # its true units (:mod:`understudy.dataset.suite_units`)
 
 A folder of rendered clips without one is a suite too: ``A_rN`` is A giving take N, ``A_as_B_rN`` is A's face giving B's take.
 """
@@ -35,6 +39,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from understudy.dataset.suite_units import has_units
 from understudy.errors import DatasetError
 from understudy.media.pattern import Pattern
 from understudy.provenance.cast import Consent
@@ -77,7 +82,17 @@ class AnimateTask:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionTask:
-    """Tell the regions of ``person`` in ``clip`` apart, give the face back from them, edit it by them; ``truth`` are the true ones."""
+    """Tell the regions of ``person`` in ``clip`` apart, make the face from them, edit it by them; ``truth`` are the true ones."""
+
+    name: str
+    clip: Path
+    person: str
+    truth: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitTask:
+    """Read the action units of ``person`` in ``clip``; ``truth`` are the true ones."""
 
     name: str
     clip: Path
@@ -95,6 +110,7 @@ class Suite:
     swaps: tuple[SwapTask, ...] = ()
     animations: tuple[AnimateTask, ...] = ()
     regions: tuple[RegionTask, ...] = ()
+    units: tuple[UnitTask, ...] = ()
     sha256: str = field(default="", repr=False)
     """Of what the suite asks, clips left aside; two suites that differ have different ones."""
 
@@ -159,17 +175,17 @@ def write_suite(suite: Suite, file: Path) -> None:
             f"frame = {task.frame}",
         ]
         lines += [f"person = {_quoted(task.person)}", f"drive = {place(task.drive)}", f"truth = {place(task.truth)}"]
-    for task in suite.regions:
-        lines += ["", "[[regions]]", f"name = {_quoted(task.name)}", f"clip = {place(task.clip)}"]
+    for kind, task in (*(("regions", task) for task in suite.regions), *(("units", task) for task in suite.units)):
+        lines += ["", f"[[{kind}]]", f"name = {_quoted(task.name)}", f"clip = {place(task.clip)}"]
         lines += [f"person = {_quoted(task.person)}", f"truth = {place(task.truth)}"]
     write_text(file, "\n".join(lines) + "\n")
 
 
 def _suite(values: Mapping[str, Any], file: Path) -> Suite:
-    unknown = sorted(set(values) - {"title", "people", "swap", "animate", "regions"})
+    unknown = sorted(set(values) - {"title", "people", "swap", "animate", "regions", "units"})
     if unknown:
         raise DatasetError(
-            f"{file}: {unknown[0]!r} is no part of a suite; it has title, people, swap, animate and regions."
+            f"{file}: {unknown[0]!r} is no part of a suite; it has title, people, swap, animate, regions and units."
         )
     folder = file.parent
 
@@ -211,6 +227,11 @@ def _suite(values: Mapping[str, Any], file: Path) -> Suite:
         source = clip(entry, "clip", "regions")
         name, person = entry.get("name", f"{source.stem}_regions"), str(entry.get("person", ""))
         regions.append(RegionTask(name=name, clip=source, person=person, truth=clip(entry, "truth", "regions")))
+    units = []
+    for entry in values.get("units", ()):
+        source = clip(entry, "clip", "units")
+        name, person = entry.get("name", f"{source.stem}_units"), str(entry.get("person", ""))
+        units.append(UnitTask(name=name, clip=source, person=person, truth=clip(entry, "truth", "units")))
     return Suite(
         title=str(values.get("title", folder.name)),
         folder=folder,
@@ -218,6 +239,7 @@ def _suite(values: Mapping[str, Any], file: Path) -> Suite:
         swaps=tuple(swaps),
         animations=tuple(animations),
         regions=tuple(regions),
+        units=tuple(units),
     )
 
 
@@ -239,10 +261,12 @@ def _suite_of_clips(folder: Path) -> Suite:
         )
         for name in names
     }
-    swaps, animations, regions = [], [], []
+    swaps, animations, regions, units = [], [], [], []
     for (person, performer, take), path in found.items():
         if person in people and (maps := path.with_suffix(".npz")).is_file():
             regions.append(RegionTask(name=f"{path.stem}_regions", clip=path, person=person, truth=maps))
+            if has_units(maps):
+                units.append(UnitTask(name=f"{path.stem}_units", clip=path, person=person, truth=maps))
         plate = takes.get((performer, take))
         if plate is None or person not in people:
             continue
@@ -262,6 +286,7 @@ def _suite_of_clips(folder: Path) -> Suite:
         swaps=tuple(swaps),
         animations=tuple(animations),
         regions=tuple(regions),
+        units=tuple(units),
     )
 
 
@@ -274,7 +299,7 @@ def _checked(suite: Suite) -> Suite:
         files += [task.plate, task.truth]
     for task in suite.animations:
         files += [task.still, task.drive, task.truth]
-    for task in suite.regions:
+    for task in (*suite.regions, *suite.units):
         files += [task.clip, task.truth]
     for path in files:
         pattern = Pattern.of(path)
@@ -287,10 +312,10 @@ def _checked(suite: Suite) -> Suite:
                 f"{where}: {task.truth.name} is the answer of {task.name}; nobody may learn from it as footage."
             )
     needed = {task.identity for task in suite.swaps} | {task.person for task in suite.animations}
-    needed |= {task.person for task in suite.regions}
+    needed |= {task.person for task in (*suite.regions, *suite.units)}
     if strangers := sorted(needed - set(suite.people)):
         raise DatasetError(f"{where}: {strangers[0]!r} is in a task and not among [people].")
-    names = [task.name for task in (*suite.swaps, *suite.animations, *suite.regions)]
+    names = [task.name for task in (*suite.swaps, *suite.animations, *suite.regions, *suite.units)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DatasetError(f"{where}: two tasks are called {twice[0]}; give them names that differ.")
     for name in names:
@@ -299,7 +324,11 @@ def _checked(suite: Suite) -> Suite:
     if not names:
         raise DatasetError(f"{where} asks for nothing; add a [[swap]], an [[animate]] or [[regions]].")
     asks = repr(
-        [suite.title, [(task,) for task in (*suite.swaps, *suite.animations, *suite.regions)], sorted(suite.people)]
+        [
+            suite.title,
+            [(task,) for task in (*suite.swaps, *suite.animations, *suite.regions, *suite.units)],
+            sorted(suite.people),
+        ]
     )
     return replace(suite, sha256=hashlib.sha256(asks.replace(str(suite.folder), "").encode()).hexdigest())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudy import families
-from understudy.dataset.suite import AnimateTask, RegionTask, Suite, SwapTask, open_suite, write_suite
+from understudy.dataset.suite import AnimateTask, RegionTask, Suite, SwapTask, UnitTask, open_suite, write_suite
 from understudy.errors import OptionError
 from understudy.family import Task
 from understudy.jobs.benchmark_faults import with_faults
@@ -89,6 +89,7 @@ def benchmark(
     from understudy.jobs.benchmark_animate import AnimateBench
     from understudy.jobs.benchmark_page import write_page
     from understudy.jobs.benchmark_regions import RegionBench
+    from understudy.jobs.benchmark_units import READER, REST, UnitBench
 
     options = options or BenchmarkOptions()
     suite = open_suite(_packaged() if options.suite == PACKAGED else options.suite)
@@ -111,6 +112,9 @@ def benchmark(
         for kind, who in editors.items():
             for contender in who if kind in asked else ():
                 rows += regions.rows(kind, contender, suite.regions)
+        readers = UnitBench(project, store, progress, finder, reader)
+        for name in (REST, READER) if options.baselines else (READER,):
+            rows += readers.rows(Contender(name=name), suite.units)
     except Interrupted as stop:
         stopped_by = str(stop)
     tables = {kind: with_faults(lines, kind) for kind in KINDS if (lines := table(rows, kind))}
@@ -204,11 +208,11 @@ def _chosen(suite: Suite, options: BenchmarkOptions) -> Suite:
     """The suite with the tasks that were asked for."""
     if not options.task:
         return suite
-    known = {*KINDS, *(task.name for task in (*suite.swaps, *suite.animations, *suite.regions))}
+    known = {*KINDS, *(task.name for task in (*suite.swaps, *suite.animations, *suite.regions, *suite.units))}
     if unknown := [name for name in options.task if name not in known]:
         raise OptionError(f"--task {unknown[0]}: this suite has {', '.join(sorted(known))}.")
 
-    def wanted(task: SwapTask | AnimateTask | RegionTask, *kinds: str) -> bool:
+    def wanted(task: SwapTask | AnimateTask | RegionTask | UnitTask, *kinds: str) -> bool:
         return any(kind in options.task for kind in kinds) or task.name in options.task
 
     return replace(
@@ -216,6 +220,7 @@ def _chosen(suite: Suite, options: BenchmarkOptions) -> Suite:
         swaps=tuple(task for task in suite.swaps if wanted(task, "swap")),
         animations=tuple(task for task in suite.animations if wanted(task, "animate")),
         regions=tuple(task for task in suite.regions if wanted(task, "regions", "rebuild", "edit")),
+        units=tuple(task for task in suite.units if wanted(task, "units")),
     )
 
 

@@ -32,6 +32,7 @@ _TITLES = {
     "regions": "Regions told apart",
     "rebuild": "Faces taken apart and made again",
     "edit": "One frame's look in another's shapes",
+    "units": "Action units read off faces",
 }
 _READ = (
     "↑ more is better, ↓ less, ≈ as near to the truth as can be. The best of each row is bold where the contenders differ. "
@@ -45,6 +46,7 @@ _LEADS = {
     "regions": "A parser tells the twelve regions apart where the true ones are known; overlap is intersection over union.",
     "rebuild": "A face is read region by region and made again from what was read. Whole crops are compared.",
     "edit": "The look of a person's first frame is put into the true regions of the other frames, which are the answers.",
+    "units": "The 17 units of every frame are read off the mesh and compared with those that the rendered face was given.",
 }
 
 
@@ -65,7 +67,7 @@ def write_page(
             f'<div class="wide">{html_faults(lines)}</div>',
             _skipped(lines),
         ]
-        tasks = {"swap": suite.swaps, "animate": suite.animations}.get(kind, suite.regions)
+        tasks = {"swap": suite.swaps, "animate": suite.animations, "units": ()}.get(kind, suite.regions)
         for task in tasks:
             own = [row for row in rows if row.task == task.name and row.kind == kind and not row.skipped]
             sheet = _sheet(project, task, kind, own, finder) if own else None
@@ -82,9 +84,9 @@ def write_page(
     judges = "".join(f"<li>{html.escape(f'{label}: {words}')}</li>" for label, words in networks_of(rows).items())
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
     body = f"""<h1>Benchmark: {html.escape(suite.title)}</h1>
-<p class="lead">Swaps: {len(suite.swaps)}, animations: {len(suite.animations)}, clips with known regions: {len(suite.regions)};
-all have known exact answers.
-Training for each who learns: {options.minutes:g} min, every {_nth(options.every)} frame measured at {options.size} pixels.</p>
+<p class="lead">Swaps: {len(suite.swaps)}, animations: {len(suite.animations)}, clips with known regions: {len(suite.regions)},
+with known units: {len(suite.units)}; all have known exact answers.
+Training for each who learns: {options.minutes:g} min, {_nth(options.every)} measured at {options.size} pixels.</p>
 {"".join(parts)}
 {"".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)}
 <h2>How to read it</h2><p>{_READ}</p><h3>Who measured</h3><ul>{judges}</ul>
@@ -107,7 +109,7 @@ def _skipped(lines: Sequence[TableLine]) -> str:
 
 
 def _nth(every: int) -> str:
-    return "single" if every == 1 else f"{every}th"
+    return "every frame" if every == 1 else f"every {every}th frame"
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 from understudy.dataset.suite import Suite
 from understudy.errors import CheckpointError
+from understudy.faces.action_units import ActionUnit
 from understudy.faces.regions import Region
 from understudy.jobs.evaluate_measures import SHOT, Measure, shown
 from understudy.media.pattern import MOVIE_SUFFIXES, Pattern
@@ -20,6 +21,9 @@ from understudy.provenance.record import plain
 
 REGIONS = {f"overlap_{region.name.lower()}": region for region in Region}
 """Measure -> the region whose overlap it is."""
+
+UNITS = {f"r_{unit.name.lower()}": unit for unit in ActionUnit}
+"""Measure -> the unit whose correlation it is."""
 
 MEASURES: dict[str, Measure] = {
     **{
@@ -36,13 +40,19 @@ MEASURES: dict[str, Measure] = {
         name: Measure(label=f"IoU {region.name.lower()}", better="higher", against="the true regions")
         for name, region in REGIONS.items()
     },
+    "unit_error": Measure(label="mean AU error", unit="of 0 to 5", against="the true units"),
+    "unit_correlation": Measure(label="correlation", unit="units that move", better="higher", against="the true units"),
+    **{
+        name: Measure(label=f"{unit.name} {unit.title}", unit="correlation", better="higher", against="the true units")
+        for name, unit in UNITS.items()
+    },
 }
 """Of every measure in the tables: its label, unit and better side; those of a shot are ``evaluate``'s own."""
 
 NEAREST_TRUTH = {"detail": 1.0, "flow_warp": None}
 """Measures of which neither more nor less is better but what the truth has; its value where it is always the same."""
 
-KINDS = ("swap", "animate", "regions", "rebuild", "edit")
+KINDS = ("swap", "animate", "regions", "rebuild", "edit", "units")
 """What is asked, in the order of the tables."""
 
 UNCHANGED, NEAREST, AUTOENCODER, TRUTH = "unchanged", "nearest", "autoencoder", "truth"
@@ -55,7 +65,7 @@ class Row:
 
     contender: str
     kind: str
-    """swap, animate, regions, rebuild or edit."""
+    """One of ``KINDS``."""
     task: str
     scores: Mapping[str, float] = field(default_factory=dict)
     """Measure -> mean over the frames."""

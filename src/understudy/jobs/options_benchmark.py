@@ -31,7 +31,7 @@ class BenchmarkOptions:
     minutes: float = 7.0
     """How long each family that learns a cast is trained, and the autoencoder too."""
     task: tuple[str, ...] = ()
-    """Only tasks of this kind or name: swap, animate, regions, rebuild, edit, or a name of the suite; repeat it."""
+    """Only tasks of this kind or name: swap, animate, regions, rebuild, edit, units, or a name of the suite; repeat it."""
     baselines: bool = True
     """Measure what every family has to beat: the plate or still unchanged, the nearest training picture, an autoencoder."""
     autoencoder: Literal["auto", "light", "published"] = "auto"
