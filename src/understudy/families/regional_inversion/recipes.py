@@ -137,7 +137,7 @@ def inversion_preview() -> Recipe:
         },
         stages=(Stage(resolution=128, pictures=120_000, batch=8, fade=0.0),),
         learning_rate=1e-3,
-        betas=(0.0, 0.99),
+        betas=(0.9, 0.99),
         warm_up=1_000,
         cool_down=0.4,
         ema_pictures=3_000,
