@@ -227,7 +227,8 @@ def _units(own: _Scores, truth: _Scores, plain: _Scores) -> Fault | None:
     """The unit that follows the truth worst; below 0.7 an animator sees that it goes its own way."""
     found = {name: own[name] for name in UNITS if name in own}
     if not found:
-        return None
+        words = f"nobody moves: AU error {_n(own, 'units')}" if own.get("units", 0.0) > 0 else ""
+        return Fault(name="nobody moves", words=words, size=3.0) if words else None
     worst = min(found, key=lambda name: found[name])
     unit = UNITS[worst]
     words = f"{unit.name} ({unit.title}) follows worst: correlation {found[worst]:.2f} with the true one"

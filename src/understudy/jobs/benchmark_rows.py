@@ -14,7 +14,7 @@ from understudy.dataset.suite import Suite
 from understudy.errors import CheckpointError
 from understudy.faces.action_units import ActionUnit
 from understudy.faces.regions import Region
-from understudy.jobs.evaluate_measures import SHOT, Measure, shown
+from understudy.jobs.evaluate_measures import MODEL, SHOT, Measure, shown
 from understudy.media.pattern import MOVIE_SUFFIXES, Pattern
 from understudy.provenance.atomic import write_json
 from understudy.provenance.record import plain
@@ -34,12 +34,9 @@ MEASURES: dict[str, Measure] = {
             *("seam", "colour_offset", "colour", "coverage", "swapped", "outside"),
         )
     },
-    "overlap": Measure(label="mIoU", unit="of the regions there", better="higher", against="the true regions"),
+    "overlap": MODEL["overlap"],
     "right": Measure(label="pixels right", unit="share", better="higher", against="the true regions"),
-    **{
-        name: Measure(label=f"IoU {region.name.lower()}", better="higher", against="the true regions")
-        for name, region in REGIONS.items()
-    },
+    **{name: MODEL[name] for name in REGIONS},
     "unit_error": Measure(label="mean AU error", unit="of 0 to 5", against="the true units"),
     "unit_correlation": Measure(label="correlation", unit="units that move", better="higher", against="the true units"),
     **{
@@ -210,9 +207,9 @@ def table(rows: Sequence[Row], kind: str) -> tuple[TableLine, ...]:
 
 
 def best(lines: Sequence[TableLine], measure: str) -> float | None:
-    """The best value of a measure among the contenders, the truth left aside; None where all are alike."""
+    """The best value of a measure among the contenders, the truth left aside; None where all are alike, or there is one alone."""
     values = [line.scores[measure] for line in lines if line.contender != TRUTH and measure in line.scores]
-    if not values or (len(values) > 1 and max(values) == min(values)):
+    if not values or max(values) == min(values):
         return None
     if measure in NEAREST_TRUTH:
         known = NEAREST_TRUTH[measure]
