@@ -18,6 +18,8 @@ from understudy.faces.regions import Region
 from understudy.family import Textures
 from understudy.jobs.edit import EditOptions, edit_regions
 from understudy.jobs.options_edit import parse_style
+from understudy.jobs.region_files import read_regions
+from understudy.jobs.regions import RegionsOptions, find_regions
 from understudy.perform.region_faces import find_editor
 
 WIDTH, HEIGHT, FACE = 240, 200, 80
@@ -153,6 +155,27 @@ def test_a_repainted_map_moves_a_shape(tmp_path: Path) -> None:
     np.testing.assert_allclose(after[112, 120], COLOURS[Region.LIPS], atol=12)
     np.testing.assert_allclose(after[123, 120], COLOURS[Region.SKIN], atol=12)
     assert {"lips", "skin"} <= report.changed.keys()
+
+
+def test_only_what_was_painted_changes(tmp_path: Path) -> None:
+    """The map that ``regions`` wrote changes nothing, and a stroke in it nothing but itself."""
+    portrait, path = still(tmp_path / "portrait.png"), tmp_path / "map.png"
+    find_regions(RegionsOptions(source=str(portrait), output=path), finder=Finder(), parser=Parser())
+    report = edit(tmp_path, mask=path)
+    assert report.changed == {} and "is the map as it was read" in report.notes[0]
+    np.testing.assert_array_equal(read(report.output), read(portrait))
+    labels = read_regions(path, (WIDTH, HEIGHT)).copy()
+    labels[104:110, 110:130] = Region.LIPS
+    cv2.imwrite(str(path), labels)
+    report = edit(tmp_path, mask=path)
+    changed = (read(report.output) != read(portrait)).any(-1)
+    assert set(report.changed) == {"lips"} and changed[106, 120]
+    assert not changed[:100].any() and not changed[114:].any() and not changed[:, :104].any()
+    labels[:] = read_regions(path, (WIDTH, HEIGHT))
+    labels[104:110, 110:130] = Region.SKIN
+    labels[0, :3] = Region.HAIR
+    cv2.imwrite(str(path), labels)
+    assert "far from the face" in edit(tmp_path, mask=path).notes[0]
 
 
 def test_a_map_may_not_paint_what_has_no_look(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from understudy import __version__
 from understudy.composite.regions import lay_regions
 from understudy.errors import MediaError, OptionError
 from understudy.faces.align import canonical_transform
+from understudy.faces.face import Face
 from understudy.faces.regions import PALETTE, Region
 from understudy.jobs.options_edit import EditOptions, Style
 from understudy.jobs.parsers import named_parser
@@ -32,7 +33,7 @@ from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
 from understudy.media.clip import Clip, create_clip, open_clip
 from understudy.media.frame import Frame
 from understudy.media.pattern import PICTURE_SUFFIXES, Pattern
-from understudy.perform.region_faces import RegionFace, find_editor, map_in_crop, region_face
+from understudy.perform.region_faces import RegionFace, find_editor, map_in_crop, plate_regions, region_face
 from understudy.provenance.record import DIGITAL_SOURCE_TYPE, RunRecord
 from understudy.provenance.stamp import Stamp
 
@@ -165,7 +166,8 @@ def edit_regions(
             edit.take(region, style, reader)
         if options.mask is not None:
             record.add_input(options.mask)
-            edit.repaint(read_regions(options.mask, frame.size), face, options.mask, notes)
+            painted = read_regions(options.mask, frame.size)
+            edit.repaint(painted, reader.told(frame, options.still), face, options.mask, notes)
         progress("edit", 0, 1)
         began = perf_counter()
         unedited, edited = editor.make(np.stack([values, edit.values]), np.stack([face.regions, edit.regions]))
@@ -231,6 +233,7 @@ class _Reader:
         self._options, self._project, self._record, self._seconds = options, project, record, seconds
         self._editor, self._parser, self._finder, self._progress = editor, parser, finder, progress
         self._read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._faces: dict[str, Face] = {}
 
     def read(
         self, still: Clip, frame: Frame, source: str, *, person: int | None, sheet: Path
@@ -253,10 +256,16 @@ class _Reader:
                 alone=source != options.still,
             )
         tracked = perf_counter()
+        self._faces[source] = face
         read = region_face(frame.view(), face.landmarks, canonical_transform(face), self._editor, self._parser)
         self._seconds["track"] += tracked - began
         self._seconds["read"] += perf_counter() - tracked
         return read, people
+
+    def told(self, frame: Frame, source: str) -> np.ndarray:
+        """The (H, W) region map that was there to be repainted, of a picture that was read before."""
+        face = self._faces[source]
+        return plate_regions(frame.view(), face.landmarks, canonical_transform(face), self._parser)
 
     def textures(self, source: str) -> tuple[np.ndarray, np.ndarray]:
         """(12, L) textures of a picture's face, and (12,) which regions it shows."""
@@ -290,9 +299,14 @@ class _Edit:
         self.styled += (region,)
         self.shown[region] = True
 
-    def repaint(self, labels: np.ndarray, face: RegionFace, path: Path, notes: list[str]) -> None:
-        """Shapes by a map of the picture's size."""
-        regions = map_in_crop(labels, face.transform, len(face.regions))
+    def repaint(self, labels: np.ndarray, told: np.ndarray, face: RegionFace, path: Path, notes: list[str]) -> None:
+        """Shapes by a map of the picture's size, where it is not the one that was ``told``.
+
+        The told map follows the picture's edges, the crop's own does not quite: where nobody painted, the latter stays.
+        """
+        size = len(face.regions)
+        painted = map_in_crop((labels != told).astype(np.uint8), face.transform, size) > 0
+        regions = np.where(painted, map_in_crop(labels, face.transform, size), face.regions)
         new = [Region(value) for value in np.unique(regions) if not self.shown[value]]
         if new:
             names = ", ".join(name_of(region) for region in new)
@@ -301,7 +315,8 @@ class _Edit:
                 f"--style {name_of(new[0])}=PICTURE."
             )
         if np.array_equal(regions, self.regions):
-            notes.append(f"{path} is the map that was read of the face: no shape changes.")
+            far = "changes only what lies far from the face" if (labels != told).any() else "is the map as it was read"
+            notes.append(f"{path} {far}: no shape changes.")
         self.regions = regions
 
     def masks(self, before: np.ndarray, side: int, *, everything: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from understudy.errors import CheckpointError, OptionError
 from understudy.faces.align import CropTransform
 from understudy.faces.regions import Region
 from understudy.faces.warp import invert, warp
-from understudy.perform.regions import CANVAS, Reading, read_face, scaled
+from understudy.perform.regions import CANVAS, Reading, plate_shares, read_face, scaled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,15 @@ def region_face(
         regions=crop_regions(reading, crop, editor.map_size),
         transform=crop,
     )
+
+
+def plate_regions(view: np.ndarray, landmarks: np.ndarray, transform: CropTransform, parser: Parser) -> np.ndarray:
+    """(H, W) uint8 region map of a whole picture with one face, as ``understudy regions`` writes it; arguments as above."""
+    view = np.asarray(view, np.float32)
+    labels = np.empty(view.shape[:2], np.uint8)
+    for rows, shares in plate_shares(view, [read_face(view, landmarks, transform, parser)], [0]):
+        labels[rows] = shares.argmax(-1)
+    return labels
 
 
 def crop_shares(reading: Reading, transform: CropTransform, size: int) -> np.ndarray:
