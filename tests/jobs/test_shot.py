@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 from understudy.composite.options import CompositeOptions
+from understudy.dataset.face_set import FaceSet
 from understudy.errors import ConsentError, FaceError, MediaError, OptionError
+from understudy.faces.align import mean_mesh
+from understudy.faces.face import Pose
 from understudy.family import SwapResult
 from understudy.jobs.project import new_project
 from understudy.jobs.shot import SwapOptions, swap_shot
@@ -97,9 +100,17 @@ def write_exr(path, frame):
 def run(project, fake_finder):
     """Swap: ``run(source, drawn, **options)``."""
 
-    def run(source, drawn, *, progress=lambda *step: None, performer=None, **options):
+    def run(source, drawn, *, progress=lambda *step: None, performer=None, measure=None, parser=None, **options):
         options = {"plate": source, "identity": "anna", "project": project.root} | options
-        return swap_shot(SwapOptions(**options), progress, performer=performer or Painter(), finder=fake_finder(drawn))
+        finder = fake_finder(drawn)
+        return swap_shot(
+            SwapOptions(**options),
+            progress,
+            performer=performer or Painter(),
+            finder=finder,
+            measure=measure,
+            parser=parser,
+        )
 
     return run
 
@@ -246,9 +257,8 @@ def test_exr_keeps_highlights_channels_and_everything_else(run, footage, actor):
         assert (result[number] != plate[number]).any(axis=-1).mean() > 0.05
 
 
-def test_what_stands_before_the_face_is_kept(run, footage, actor, project, monkeypatch):
+def test_what_stands_before_the_face_is_kept(run, footage, actor, project):
     from understudy.faces.regions import Region
-    from understudy.jobs import shot
 
     class Parser:
         """Calls the left half of every crop hair."""
@@ -262,10 +272,9 @@ def test_what_stands_before_the_face_is_kept(run, footage, actor, project, monke
             shares[0, :, :32] = shares[1, :, 32:] = np.eye(len(Region), dtype=np.float32)[Region.HAIR]
             return shares
 
-    monkeypatch.setattr(shot, "open_parser", lambda device: Parser())
     source, drawn = footage(lambda number: [actor(x=160)], numbers=[1001])
     free = run(source, drawn, output=project.renders / "free" / "plate.####.png")
-    kept = run(source, drawn, output=project.renders / "kept" / "plate.####.png", occlusion="regions")
+    kept = run(source, drawn, output=project.renders / "kept" / "plate.####.png", occlusion="regions", parser=Parser())
     plate, without, with_it = (pixels_of(path)[1001] for path in (source, free.output, kept.output))
     left, right = np.s_[:, :150], np.s_[:, 170:]
     assert (without[left] != plate[left]).any()
@@ -376,3 +385,41 @@ def test_the_plate_is_never_written_over(run, footage, actor, project):
 def test_options_out_of_range(field, value):
     with pytest.raises(OptionError, match=f"--{field.replace('_', '-')}"):
         SwapOptions(plate="x", identity="anna", **{field: value})
+
+
+def test_the_performers_own_detail_comes_from_their_gathered_faces(run, footage, actor, project):
+    """The record says from how many pictures; without footage, or against the user's wish, the swap goes on without."""
+    source, drawn = footage(one(actor), numbers=range(1, 4))
+    measure = lambda crops, near: list(near)  # noqa: E731
+
+    def swap(name, **options):
+        report = run(source, drawn, measure=measure, output=project.renders / name / "plate.####.png", **options)
+        record = json.loads(report.record.read_text())
+        return pixels_of(str(report.output))[2], record["options"]["own_detail_pictures"]
+
+    without, none = swap("without")
+    numbers = np.random.default_rng(0)
+    with FaceSet.create(project.faces("anna"), 64) as faces:
+        for number in range(2):
+            faces.add(
+                clip="take",
+                number=number,
+                track=0,
+                picture=numbers.integers(0, 256, (64, 64, 3), dtype=np.uint8),
+                mask=np.ones((64, 64), np.float32),
+                landmarks=64 * (0.6 * mean_mesh()[:, :2] + 0.5),
+                transform=np.eye(2, 3),
+                pose=Pose(yaw=0, pitch=0, roll=0),
+                plate_pixels=64.0,
+            )
+        names = [entry.name for entry in faces.entries()]
+    detailed, two = swap("detailed")
+    unwanted, off = swap("unwanted", composite=CompositeOptions(own_detail=0.0))
+    assert (none, two, off) == (0, 2, 0)
+    assert not np.array_equal(detailed, without)
+    np.testing.assert_array_equal(unwanted, without)
+    with FaceSet.open(project.faces("anna")) as faces:
+        faces.drop(names)
+    emptied, nothing = swap("emptied")
+    assert nothing == 0
+    np.testing.assert_array_equal(emptied, without)
