@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -146,6 +147,17 @@ def test_the_soft_edge_lies_inside() -> None:
     # Shrunk by 5 pixels, then blurred: a half at the shrunk edge, next to nothing at the old one.
     assert alpha[512, 261] == pytest.approx(0.5, abs=0.15)
     assert alpha[512, 254] < 0.01
+
+
+def test_an_enlarged_edge_has_no_steps() -> None:
+    """A disc's edge, eight times as large, wanders from the circle by less than half of a crop's pixel."""
+    y, x = np.mgrid[:64, :64] + 0.5
+    alpha = soft_edge(np.hypot(x - 32, y - 32) < 22, 64)
+    large = cv2.resize(alpha, (512, 512), interpolation=cv2.INTER_LINEAR) >= 0.5
+    edge = large & ~(cv2.erode(large.astype(np.uint8), np.ones((3, 3))) > 0)
+    y, x = np.nonzero(edge)
+    radii = np.hypot(x + 0.5 - 256, y + 0.5 - 256) / 8
+    assert np.ptp(radii) < 0.55 and 20.5 < radii.mean() < 22
 
 
 def test_two_faces_are_joined() -> None:
