@@ -19,7 +19,7 @@ from understudy.errors import CheckpointError, DatasetError, MediaError, OptionE
 from understudy.jobs import evaluate_report
 from understudy.jobs.evaluate_judges import barred, model_of, taught_by
 from understudy.jobs.evaluate_limits import judge, read_limits
-from understudy.jobs.evaluate_measures import SHOT
+from understudy.jobs.evaluate_measures import SHOT, how_bad
 from understudy.jobs.evaluate_model import choose, evaluate_model, hold_back_of
 from understudy.jobs.evaluate_performance import PerformanceReader, face_of_mesh
 from understudy.jobs.evaluate_swap import evaluate_swap
@@ -137,6 +137,11 @@ def test_limits_decide_and_what_is_not_measured_fails(shot):
     from understudy.cli.evaluate import COMMAND
 
     assert [COMMAND.commands[name].exit_code(report) for name in ("swap", "model")] == [1, 1]
+
+
+def test_the_worst_is_the_farthest_from_good():
+    assert how_bad("ssim", 0.2) > how_bad("ssim", 0.9) and how_bad("lpips", 0.2) > how_bad("lpips", 0.1)
+    assert how_bad("detail", 0.6) > how_bad("detail", 1.3) > how_bad("detail", 1.0)
 
 
 def test_a_limit_holds_on_its_bound():

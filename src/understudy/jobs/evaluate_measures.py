@@ -77,6 +77,12 @@ MODEL: dict[str, Measure] = {
 those that go by regions."""
 
 
+def how_bad(name: str, value: float) -> float:
+    """What a shot's frames are ranked by, the worst highest; a measure without a better side is best at 1, the reference's own."""
+    better = SHOT[name].better
+    return -value if better == "higher" else value if better == "lower" else abs(value - 1)
+
+
 def shown(name: str, value: float) -> str:
     """A figure as tables print it."""
     if value != value:

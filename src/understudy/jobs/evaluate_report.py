@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import understudy
-from understudy.jobs.evaluate_measures import MODEL, SHOT, Measure, shown
+from understudy.jobs.evaluate_measures import MODEL, SHOT, Measure, how_bad, shown
 from understudy.jobs.report_page import line_chart, style
 from understudy.jobs.sheet import Sheet, write_sheet
 from understudy.provenance.atomic import write_json, write_text
@@ -225,8 +225,7 @@ def ranked(report: EvaluateSwapReport) -> tuple[list[int], list[int]]:
     """Frame numbers of the worst and of the best frames, a few frames apart, so that they are not all of one moment."""
     values = report.per_frame["swap"][report.ranked_by]
     known = [(value, number) for value, number in zip(values, report.numbers, strict=True) if value is not None]
-    rising = [number for _, number in sorted(known)]
-    worst_first = rising if SHOT[report.ranked_by].better == "higher" else rising[::-1]
+    worst_first = [number for value, number in sorted(known, key=lambda pair: -how_bad(report.ranked_by, pair[0]))]
     return _apart(worst_first), _apart(worst_first[::-1])
 
 

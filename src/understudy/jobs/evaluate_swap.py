@@ -12,7 +12,7 @@ import numpy as np
 from understudy.errors import DatasetError
 from understudy.jobs.evaluate_figures import IDENTITY, LPIPS, shot_figures
 from understudy.jobs.evaluate_limits import Verdict, judge, read_limits
-from understudy.jobs.evaluate_measures import SHOT
+from understudy.jobs.evaluate_measures import SHOT, how_bad
 from understudy.jobs.options_evaluate import EvaluateSwapOptions
 
 if TYPE_CHECKING:
@@ -161,8 +161,7 @@ def _worst(scale: ShotScale) -> dict[str, dict[str, float]]:
     found = {}
     for name, values in scale.values["swap"].items():
         if name in SHOT and SHOT[name].by_frame:
-            pick = min if SHOT[name].better == "higher" else max
-            number = pick(values, key=lambda n, values=values: values[n])
+            number = max(values, key=lambda n, name=name, values=values: how_bad(name, values[n]))
             found[name] = {"frame": number, "value": values[number]}
     return found
 
