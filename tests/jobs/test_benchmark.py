@@ -159,6 +159,22 @@ def test_weights_that_have_seen_the_suite_are_not_measured(suite, show, no_evalu
     assert lines[UNCHANGED].scores
 
 
+def test_a_turn_counts_from_the_frame_that_is_the_still(suite):
+    from understudy.dataset.suite import open_suite
+    from understudy.jobs.benchmark_animate import AnimateBench
+
+    opened = open_suite(suite)
+    (task,) = opened.animations
+    bench = AnimateBench(BenchmarkOptions(), opened, None, None, lambda *_: None)  # type: ignore[arg-type]
+    lines, units, nobody = (
+        benchmark_swap.Contender(name=name, family=name) for name in ("boundary_vae", "warping", "")
+    )
+    assert bench._neutral(lines, task) == "2"
+    assert bench._neutral(units, task) == bench._neutral(nobody, task) == "auto", "the head stays, or nothing is made"
+    elsewhere = replace(task, still=suite / "anna" / "plate.####.png")
+    assert bench._neutral(lines, elsewhere) == "auto", "where that head looks, the drive does not say"
+
+
 def test_networks_that_taught_a_model_do_not_judge_it():
     from types import SimpleNamespace
 

@@ -123,6 +123,7 @@ class AnimateBench:
             "clips": [clip_digest(path) for path in (task.still, task.drive, task.truth)],
             "frame": task.frame,
             "person": task.person,
+            "neutral": self._neutral(contender, task),
             "every": self.options.every,
             "size": self.options.size,
             "evaluators": [missing_identity() is None, missing_lpips() is None],
@@ -179,10 +180,29 @@ class AnimateBench:
             method=contender.family,
             run=str(contender.checkpoint) if contender.checkpoint else None,
             ease=0.0,  # the truth does not begin as the still does
+            neutral=self._neutral(contender, task),
             device=self.options.device,
         )
         report = animate_still(options, self._named(task.name), finder=self.finder, reader=self._reader)
         return report.made, report.seconds["all"] - report.seconds["track"]
+
+    def _neutral(self, contender: Contender, task: AnimateTask) -> str:
+        """The drive's frame from which the head's turning counts.
+
+        A still that is a frame of the truth looks where the performer looks in that very frame, which need not be where they
+        mostly look. Models that are told units leave the head alone, and read a face at rest better from many frames.
+        """
+        from understudy import families
+        from understudy.media.clip import open_clip
+
+        weights = self._weights(contender)
+        if weights is None or task.still != task.truth:
+            return "auto"
+        if "units" in families.get(contender.family).animator(weights, device="cpu").signals:
+            return "auto"
+        with open_clip(task.truth) as truth, open_clip(task.drive) as drive:
+            place = list(truth.numbers).index(task.frame) if task.frame in truth.numbers else len(drive)
+            return str(drive.numbers[place]) if place < len(drive) else "auto"
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
