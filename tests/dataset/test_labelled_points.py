@@ -160,6 +160,7 @@ def test_motion_is_taught_by_the_mesh_where_the_folder_has_no_points(folder: Pat
     (portion,) = pictures.batch(0, each=12, size=SIDE)
     assert portion.points is not None and portion.points.shape == (12, 478, 2)
     assert portion.signals is not None and portion.signals.shape == (12, 2)
+    assert pictures.points is not None
     known = pictures.points[np.isfinite(pictures.points).all((1, 2))]
     np.testing.assert_allclose(known[:, 0, 0], [(160 + 8 * (n + 1)) / 320 for n in range(12) if n != 4], rtol=1e-5)
     assert with_points(preview, folder, folder.parent / "none", find=lambda _: None)[1] == {}, "nobody found: without"
