@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -213,13 +213,13 @@ class RegionBench:
             if row.kind == "edit":
                 crop = _cut(frame, editor)
                 regions = map_in_crop(frame.truth, crop[1], editor.map_size)
-                if look is None:
+                if look is None or first is None:
                     look, first = editor.read(crop[0][None], regions[None]).values, crop[0]
                     continue
                 made = first if contender.name == UNCHANGED else editor.make(look, regions[None])[0]
                 true = crop[0]
             else:
-                face = region_face(frame.view, frame.landmarks, frame.transform, editor, parser)
+                face = region_face(frame.view, frame.landmarks, frame.transform, cast("RegionEditor", editor), parser)
                 true = face.crop
                 made = editor.make(editor.read(true[None], face.regions[None]).values, face.regions[None])[0]
             seconds += perf_counter() - began
