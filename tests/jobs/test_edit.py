@@ -209,6 +209,11 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
         edit(tmp_path, style=(f"chin={other}",))
     with pytest.raises(FaceError, match="shows 2 faces"):
         edit(tmp_path, style=(f"lips={other}",), finder=Finder(count=2))
+    with_lips = still(tmp_path / "lips.png", lips=OTHER_LIPS)
+    with pytest.raises(OptionError, match="plain.png shows no lips to put it on"):
+        edit(tmp_path, still=str(other), style=(f"lips={with_lips}",))
+    with pytest.raises(FaceError, match="lips.png shows 2 faces.* Cut it"):
+        edit(tmp_path, style=(f"lips={with_lips}",), finder=Finder(count=2), person=1)
     with pytest.raises(OptionError, match="is one picture"):
         edit(tmp_path, optimise=True, output=tmp_path / "edited.mp4")
     (tmp_path / "plain.consent.toml").unlink()

@@ -293,6 +293,8 @@ def test_a_bent_face_keeps_to_its_outline() -> None:
 def test_regions_that_one_of_them_lacks_are_named(swap, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--regions chin: the regions are lips"):
         swap(regional=RegionalOptions(regions=("lips,chin=0.5",)))
+    with pytest.raises(OptionError, match="--regions nose=2: a strength"):
+        RegionalOptions(regions=("eyes,nose=2",))
     with pytest.raises(OptionError, match="no glasses can be seen of .*source.png"):
         swap(regional=RegionalOptions(regions=("lips", "glasses=0.5")))
     # A closed mouth is no hindrance, nor is one that the whole face needs.

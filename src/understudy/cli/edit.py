@@ -43,7 +43,10 @@ def _regions(options: Any, progress: Progress) -> Any:
 
 def _show_regions(report: Any) -> str:
     changed = ", ".join(f"{escape(name)} ({share:.1%} of the crop)" for name, share in report.changed.items())
-    lines = [f"[green]edited[/]  {path(report.output)}", f"  changed  {changed or 'nothing'}"]
+    lines = [
+        f"[green]edited[/]  {path(report.output)}",
+        f"  changed  {changed or ('the whole crop, as the model makes it' if report.fit else 'nothing')}",
+    ]
     if report.fit:
         lines.append(
             f"  fitted   from {report.fit_before:.4g} to {report.fit_after:.4g} by {escape(', '.join(report.fit))}"

@@ -168,6 +168,12 @@ def edit_regions(
             record.add_input(options.mask)
             painted = read_regions(options.mask, frame.size)
             edit.repaint(painted, reader.told(frame, options.still), face, options.mask, notes)
+        for region, style in styles:
+            if region not in edit.regions:
+                raise OptionError(
+                    f"--style {name_of(region)}={style.picture}: {options.still} shows no {name_of(region)} to put it on; leave it "
+                    "out, or paint its shape with --mask."
+                )
         progress("edit", 0, 1)
         began = perf_counter()
         unedited, edited = editor.make(np.stack([values, edit.values]), np.stack([face.regions, edit.regions]))

@@ -38,3 +38,16 @@ class RegionalOptions:
         for name, high in (("calm", 12), ("fit", 5000)):
             if not 0 <= (value := getattr(self, name)) <= high:
                 raise OptionError(f"--{name} must lie between 0 and {high}; it is {value}.")
+        for part in (part.strip() for words in self.regions for part in words.split(",")):
+            name, equals, number = part.partition("=")
+            if equals and not _share(number):
+                raise OptionError(
+                    f"--regions {part}: a strength lies between 0 and 1, such as {name.strip() or 'lips'}=0.5."
+                )
+
+
+def _share(number: str) -> bool:
+    try:
+        return 0 <= float(number) <= 1
+    except ValueError:
+        return False
