@@ -4,7 +4,7 @@
 
 |.| are means over all numbers of a picture; the divergence is summed over z's numbers (eq. 5) and divided by the number of a
 picture's values, so that at weights of 1 the terms stand to each other as the paper's sums do. Ours are ``ssim``, ``paint``,
-``smooth``, ``openings`` and ``face``. Pictures are in [-1, 1].
+``smooth``, ``openings``, ``quiet`` and ``face``. Pictures are in [-1, 1].
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from understudy.families.boundary_vae.features import PERCEPTUAL, FilterFeatures
 from understudy.families.boundary_vae.memory import divergence
 from understudy.families.boundary_vae.network import Answer
 
-TERMS = ("l1", "features", "kl", "ssim", "paint", "smooth", "openings")
+TERMS = ("l1", "features", "kl", "ssim", "paint", "smooth", "openings", "quiet")
 ANSWERS = ("self", "setup", "person")
 
 
@@ -42,6 +42,9 @@ class LossSettings:
     openings: float = 0.0
     """Ours: of l1 and features between lips and lids alone. An open mouth is half a per cent of a picture: by the other terms
     a dark stripe answers for its teeth nearly as well as teeth do."""
+    quiet: float = 0.0
+    """Ours, with motion: of what is added to the moved still where no answer is known, beside the faces of another set-up.
+    Unasked, a network paints fog there, and photographs show it as a halo about a turned head."""
     face: float = 0.0
     """Ours: how much more a pixel of the face counts in l1 and features; the data's weights scale it."""
     kl_rise: int = 0
@@ -75,6 +78,7 @@ def reconstruction(
     features: FilterFeatures | VggFeatures | None,
     weights: LossSettings,
     openings: Tensor | None = None,
+    unknown: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The terms without the divergence, and their parts before their weights.
 
@@ -84,6 +88,7 @@ def reconstruction(
         inside: (B, 1, s, s) the data's weights, for ``ssim``.
         features: ψ; None where ``features`` is 0.
         openings: (B, 1, s, s) what lies between lips and lids of ``truth``, for ``openings``.
+        unknown: (B, 1, s, s) where ``truth`` is no answer, for ``quiet``.
     """
     # Differences of features and SSIM's variances are small numbers: in bf16 little of them would be left.
     with torch.autocast(truth.device.type, enabled=False):
@@ -107,6 +112,9 @@ def reconstruction(
         if weights.smooth > 0 and answer.correction is not None:
             pixels = answer.correction * truth.shape[-1]
             parts["smooth"] = pixels.diff(dim=3).abs().mean() + pixels.diff(dim=2).abs().mean()
+        if weights.quiet > 0 and answer.added is not None and unknown is not None:
+            added = answer.added.float()
+            parts["quiet"] = weighted_l1(added, torch.zeros_like(added), unknown)
         for name, part in parts.items():
             total = total + getattr(weights, name) * part
     return total, parts

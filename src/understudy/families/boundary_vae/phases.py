@@ -42,6 +42,8 @@ class Shown:
     """(B, 1, s, s): 0 outside the face, 1 inside, more at eyes and mouth."""
     counts: Tensor
     """(B, 1, s, s): how much each pixel counts."""
+    unknown: Tensor | None = None
+    """(B, 1, s, s) in [0, 1]: where ``truth`` is no answer, if that is so anywhere."""
     openings: Tensor | None = None
     """(B, 1, s, s) in [0, 1]: what lies between lips and lids of ``truth``, where the loss asks."""
 
@@ -89,11 +91,12 @@ class BoundaryTrainable:
         inputs, truth = torch.cat([p.inputs for p in batch]).float(), torch.cat([p.targets for p in batch]).float()
         points, targets = (torch.cat([pair[place] for pair in known]).float() for place in (0, 1))
         inside = torch.cat([p.weights for p in batch]).float()
-        counts = 1 + self.losses.face * inside
+        counts, unknown = 1 + self.losses.face * inside, None
         if all(p.alike is not None for p in batch):
             # Where light and surroundings are another picture's, only the face has an answer.
             alike = torch.cat([p.alike for p in batch if p.alike is not None])[:, None, None, None]
             counts = torch.where(alike > 0.5, counts, self.losses.face * inside)
+            unknown = torch.where(alike > 0.5, torch.zeros_like(inside), 1 - inside.clamp(0, 1))
         return Shown(
             pictures=inputs * 2 - 1,
             truth=truth * 2 - 1,
@@ -103,6 +106,7 @@ class BoundaryTrainable:
             target_maps=self.maps(targets),
             inside=inside,
             counts=counts,
+            unknown=unknown,
             openings=self._openings(targets) if self.losses.openings > 0 else None,
         )
 
@@ -134,7 +138,14 @@ class BoundaryTrainable:
         if self.features is not None:
             self.features.to(z.device)
         total, parts = reconstruction(
-            answer, shown.truth, shown.counts, shown.inside, self.features, self.losses, shown.openings
+            answer,
+            shown.truth,
+            shown.counts,
+            shown.inside,
+            self.features,
+            self.losses,
+            shown.openings,
+            shown.unknown,
         )
         if self.losses.kl > 0:
             # z is read off the picture that is shown: y in p(z|y) is that picture's.

@@ -93,7 +93,19 @@ def preview_open() -> Recipe:
     return replace(recipe, preset="preview-open", losses={**recipe.losses, "openings": 0.15})
 
 
-_RECIPES = {"preview": preview, "preview-open": preview_open, "paper": paper, "paper-vgg": paper_vgg}
+def preview_clean() -> Recipe:
+    """As ``preview-open``, and nothing is painted where no answer is known."""
+    recipe = preview_open()
+    return replace(recipe, preset="preview-clean", losses={**recipe.losses, "quiet": 1.0})
+
+
+_RECIPES = {
+    "preview": preview,
+    "preview-open": preview_open,
+    "preview-clean": preview_clean,
+    "paper": paper,
+    "paper-vgg": paper_vgg,
+}
 PRESETS = tuple(_RECIPES)
 
 

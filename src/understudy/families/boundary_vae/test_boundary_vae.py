@@ -287,6 +287,24 @@ def test_openings_count_by_themselves_however_small_they_are() -> None:
     assert lips.openings.shape == lips.counts.shape and 0 < lips.openings.mean() < 0.2
 
 
+def test_what_is_painted_where_nothing_is_known_costs() -> None:
+    shown, apart = (
+        BoundaryTrainable(made(MOVING), LossSettings(face=2.0)).shown([portion(MOVING, alike=alike)])
+        for alike in (1.0, 0.0)
+    )
+    assert shown.unknown is not None and apart.unknown is not None
+    assert float(shown.unknown.abs().max()) == 0
+    torch.testing.assert_close(apart.unknown, 1 - apart.inside)
+    truth, ones = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    added, unknown = torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
+    added[..., :4], added[..., 12:], unknown[..., 12:] = 0.9, -0.2, 1
+    answer = Answer(picture=truth, painted=truth, added=added)
+    weights = LossSettings(l1=0.0, features=0.0, quiet=2.0)
+    total, parts = reconstruction(answer, truth, ones, ones, None, weights, None, unknown)
+    assert float(parts["quiet"]) == pytest.approx(0.2), "what is added elsewhere has an answer to be held against"
+    assert float(total) == pytest.approx(0.4)
+
+
 def test_the_divergence_rises_and_is_shared_among_the_pictures_values() -> None:
     posterior, prior = (torch.ones(2, 4), torch.zeros(2, 4)), (torch.zeros(2, 4), torch.ones(2))
     for step, rise in ((0, 0.1), (4, 0.5), (9, 1.0), (50, 1.0)):
