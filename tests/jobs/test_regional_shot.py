@@ -14,7 +14,7 @@ from understudy.faces.regions import Region
 from understudy.faces.topology import LIPS_INNER
 from understudy.families.regional_inversion.recompose import join_faces
 from understudy.family import AnimateResult, Drive
-from understudy.jobs import regional_drive
+from understudy.jobs import regional_drive, regional_shot
 from understudy.jobs import shot as shot_job
 from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
@@ -288,6 +288,25 @@ def test_a_bent_face_keeps_to_its_outline() -> None:
     assert kept[int(face[2, 1]) + 5, 50] == Region.BACKGROUND, "below the chin"
     assert kept[int(face[1, 1]) - 10, 50] == Region.SKIN, "a high forehead"
     assert (kept[:, :5] == Region.HAIR).all()
+
+
+def test_a_part_reads_no_more_of_the_plate_than_it_needs(swap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = regional_shot.read_frames
+
+    def noted(clip, numbers):
+        read.extend(numbers)
+        return plain(clip, numbers)
+
+    monkeypatch.setattr(regional_shot, "read_frames", noted)
+    monkeypatch.setattr(regional_shot, "_LOOKED_AT", 1)
+    swap(first=3, last=3, steady=0, regional=RegionalOptions(calm=0, textures="frame"))
+    assert read == [3]
+    read.clear()
+    # The first is looked at; the last has a neighbour.
+    regional = RegionalOptions(calm=1)
+    swap(first=4, last=4, steady=0, regional=regional, output=tmp_path / "other" / "shot.####.png")
+    assert read == [1, 3, 4]
 
 
 def test_regions_that_one_of_them_lacks_are_named(swap, tmp_path: Path) -> None:

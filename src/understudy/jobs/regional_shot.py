@@ -7,7 +7,7 @@ driven source's, over the shot. A frame then depends on its own mesh and on the 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,8 +80,18 @@ class RegionalShot:
         self._driven: dict[int, _Look] = {}
         self._moving = False
 
-    def prepare(self, plate: Clip, plan: Plan, progress: Progress = lambda stage, done, total: None) -> None:
-        """Read the plate through: every frame that ``plan`` has.
+    def prepare(
+        self,
+        plate: Clip,
+        plan: Plan,
+        progress: Progress = lambda stage, done, total: None,
+        *,
+        needed: Collection[int] | None = None,
+    ) -> None:
+        """Read the plate: the frames whose looks are averaged, and those that are to be made with the ones about them.
+
+        Args:
+            needed: the frames that will be made; None for every frame that ``plan`` has. It changes no pixel of theirs.
 
         Raises:
             OptionError: a region to swap that the plate does not show, and whose shape the source does not give.
@@ -89,6 +99,11 @@ class RegionalShot:
         numbers = [number for number in plate.numbers if number in plan]
         self._moving = len(plate) > 1
         looked = {numbers[round(place)] for place in np.linspace(0, len(numbers) - 1, min(_LOOKED_AT, len(numbers)))}
+        if needed is not None:
+            calm = self._options.calm
+            near = {number + shift for number in needed for shift in range(-calm, calm + 1)}
+            averaged = looked if self._options.textures == "shot" else set()
+            numbers = [number for number in numbers if number in near or number in averaged]
         seen = np.zeros(len(Region), bool)
         looks: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         driven: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
