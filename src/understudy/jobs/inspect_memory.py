@@ -164,12 +164,13 @@ def _faces(
         raise FaceError(
             f"{options.data} has no points of {topology.name}; write them into its points.npz (docs/train.md)."
         )
-    find = find or (largest_face_finder() if known is None else None)
+    if known is None and find is None:
+        find = largest_face_finder()
     pictures, points = [], []
     for done, entry in enumerate(chosen):
         progress("measure", done, len(chosen))
         picture = read_square(entry.picture, _SEEN)
-        mesh = known[done] if known is not None or find is None else find(picture)
+        mesh = known[done] if known is not None else find(picture) if find is not None else None
         if mesh is None:
             continue
         pictures.append(picture.astype(np.float32) / np.float32(255))
