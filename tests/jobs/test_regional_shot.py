@@ -322,6 +322,7 @@ def test_regions_that_one_of_them_lacks_are_named(swap, tmp_path: Path) -> None:
     bald = tmp_path / "bald" / "shot.png"
     draw(bald)
     picture = cv2.imread(str(bald))
+    assert picture is not None
     picture[(picture == np.array(COLOURS[Region.HAIR])[::-1]).all(-1)] = COLOURS[Region.BACKGROUND][::-1]
     cv2.imwrite(str(bald), picture)
     with pytest.raises(OptionError, match="shows no hair"):
