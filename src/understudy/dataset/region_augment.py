@@ -183,7 +183,9 @@ def photographed(picture: np.ndarray, amount: float, numbers: np.random.Generato
     if numbers.random() < 0.4 * amount:
         quality = int(numbers.integers(25, 92))
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        packed = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert packed is not None  # it was encoded just now
+        picture = packed
     return picture
 
 
@@ -210,12 +212,12 @@ def _bent(crop: RegionCrop, amount: float, numbers: np.random.Generator) -> Regi
     at = np.clip(np.round(crop.points - 0.5), 0, size - 1).astype(int)
     # What is at p comes from p + bend(p): a point moves against the bend, to first order.
     points = crop.points - bend[at[:, 1], at[:, 0]]
-    pixel = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
-    label = {"interpolation": cv2.INTER_NEAREST, "borderMode": cv2.BORDER_REPLICATE}
+    border = cv2.BORDER_REPLICATE
+    bent = lambda labels: cv2.remap(labels, column, row, cv2.INTER_NEAREST, borderMode=border)  # noqa: E731
     return RegionCrop(
-        picture=cv2.remap(crop.picture, column, row, **pixel),
-        regions=cv2.remap(crop.regions, column, row, **label),
-        known=cv2.remap(crop.known.astype(np.uint8), column, row, **label) > 0,
+        picture=cv2.remap(crop.picture, column, row, cv2.INTER_LINEAR, borderMode=border),
+        regions=bent(crop.regions),
+        known=bent(crop.known.astype(np.uint8)) > 0,
         points=points.astype(np.float32),
     )
 

@@ -92,7 +92,7 @@ class CombTrainable:
             "shared": list(self.comb.shared.parameters()),
         }
         if modulated.is_modulated(self.comb):
-            return groups | modulated.parameter_groups(self.comb)
+            return {**groups, **modulated.parameter_groups(self.comb)}
         return groups | {"branches": list(self.comb.branches.parameters())}
 
     def set_resolution(self, resolution: int) -> bool:

@@ -54,7 +54,7 @@ def parameter_groups(comb: CombNetwork) -> Mapping[str, list[nn.Parameter]]:
     for layer in _convolutions([comb.branches]):
         bias = [layer.bias] if layer.bias is not None else []
         if not parametrize.is_parametrized(layer, "weight"):
-            groups["fresh"] += [layer.weight, *bias]
+            groups["fresh"] += [layer.weight, *bias]  # type: ignore[list-item, arg-type]
             continue
         slots = layer.parametrizations.weight  # type: ignore[union-attr]
         gains: Gains = slots[0]  # type: ignore[index, assignment]

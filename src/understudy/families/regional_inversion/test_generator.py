@@ -199,8 +199,9 @@ def test_a_whole_generator_and_its_gradients_do_not_depend_on_where_it_looks() -
         )
         made = generator(codes, RegionMaps(labels, everywhere=everywhere))
         made.square().mean().backward()
-        assert codes.grad is not None and generator.convs[1].conv.weight.grad is not None
-        answers.append((made, codes.grad, generator.convs[1].conv.weight.grad, generator.input.input.grad))
+        weight = dict(generator.named_parameters())["convs.1.conv.weight"]
+        assert codes.grad is not None and weight.grad is not None
+        answers.append((made, codes.grad, weight.grad, generator.input.input.grad))
     for found, wanted in zip(*answers, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
 

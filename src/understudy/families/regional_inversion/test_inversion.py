@@ -137,6 +137,7 @@ def test_a_texture_is_carried_to_another_shape() -> None:
     """A picture's codes, worn by another picture's map, change only what they are asked for."""
     network = RegionalInversion(TINY)
     shown = portion()
+    assert shown.regions is not None
     regions = RegionMaps(shown.regions)
     made, codes = network(shown.targets * 2 - 1, regions)
     assert made.shape == (4, 3, 16, 16)
@@ -237,7 +238,7 @@ def test_a_parsers_backbone_judges_at_five_depths() -> None:
     answers = judge(torch.rand(2, 3, 128, 128) * 2 - 1)
     assert [a.shape[-1] for a in answers] == [32, 16, 8, 4, 2]
     pictures = torch.rand(2, 3, 64, 64) * 2 - 1
-    only = InversionLosses(**{**dict.fromkeys(("l2", "lpips", "identity", "adversarial"), 0.0), "parsing": 0.1})
+    only = InversionLosses(l2=0.0, lpips=0.0, identity=0.0, adversarial=0.0, parsing=0.1)
     same, _ = reconstruction_loss(pictures, pictures, only, Judges(parser=judge))
     other, parts = reconstruction_loss(-pictures, pictures, only, Judges(parser=judge))
     assert same.item() == pytest.approx(0, abs=1e-5)
@@ -482,6 +483,7 @@ def test_celebamask_parts_become_regions(tmp_path: Path) -> None:
     assert len(entries) == 8
     assert entries[3].regions is not None
     regions = cv2.imread(str(entries[3].regions), cv2.IMREAD_UNCHANGED)
+    assert regions is not None
     assert (regions[50, 0], regions[150, 0], regions[210, 0]) == (0, 6, 3)
     assert [entry.person for entry in celebamask.read(tmp_path, tmp_path / "keep", part="test")] == ["28000"]
     with pytest.raises(DatasetError, match="not laid out as CelebAMask-HQ"):
