@@ -38,6 +38,7 @@ OPENINGS = (
     ("left_upper_lid", "left_lower_lid"),
 )
 """Lines, by name, that enclose what lips and lids show when they part."""
+MOUTH = OPENINGS[:1]
 CUT = 3.0
 """Sigmas beyond which a line leaves no trace."""
 _STEP = 1.0
@@ -201,13 +202,16 @@ def boundary_maps(points: np.ndarray, topology: BoundaryTopology, size: int, *, 
     return maps
 
 
-def opening_masks(points: np.ndarray, topology: BoundaryTopology, size: int) -> np.ndarray:
+def opening_masks(
+    points: np.ndarray, topology: BoundaryTopology, size: int, *, openings: Sequence[tuple[str, str]] = OPENINGS
+) -> np.ndarray:
     """Where mouth and eyes are open, their rims included: a shut one is a line about two pixels wide.
 
     Args:
         points: (B, N, 2 or more) x and y in pixels, as for :func:`boundary_maps`.
-        topology: with the lines that :data:`OPENINGS` names; those of pairs that it lacks are left out.
+        topology: with the lines that ``openings`` names; those of pairs that it lacks are left out.
         size: the masks' side, pixels.
+        openings: pairs of lines.
 
     Returns:
         (B, size, size) float32 in [0, 1].
@@ -219,13 +223,13 @@ def opening_masks(points: np.ndarray, topology: BoundaryTopology, size: int) -> 
 
     lines = {curve.name: list(curve.points) for curve in topology.curves}
     rings = []
-    for upper, lower in OPENINGS:
+    for upper, lower in openings:
         if upper in lines and lower in lines:
             back = lines[lower][::-1] if lines[lower][0] == lines[upper][0] else lines[lower]
             rings.append([*lines[upper], *back])
     if not rings:
         raise OptionError(
-            f"boundary topology {topology.name} has no lids and no lips, such as {' and '.join(OPENINGS[0])}."
+            f"boundary topology {topology.name} has no lids and no lips, such as {' and '.join(openings[0])}."
         )
     masks = np.zeros((len(points), size, size), np.uint8)
     for face, mask in zip(np.asarray(points, np.float64)[..., :2], masks, strict=True):

@@ -37,6 +37,8 @@ QUIET = 0.05
 VISIBLE, SUREST = 1.0, 4.0
 """Logit of the mask with which a motion network starts, and the largest: a mask that is quite sure learns nothing any more."""
 
+PAINTS = ("everywhere", "mouth")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoundarySettings:
@@ -73,6 +75,9 @@ class BoundarySettings:
     """Weight normalisation of every layer; without it none at all."""
     motion: bool = False
     """Ours: the still itself is moved, and the decoder paints where it must."""
+    paints: str = "everywhere"
+    """At work, where a network with motion adds to the moved still: ``everywhere``, or between parted lips
+    alone (``mouth``). Elsewhere it mostly paints the light, and in eyes the colours, of the pictures that it learned from."""
     oval_share: float = 0.5
     """Height of a neutral face as share of the side."""
 
@@ -89,6 +94,8 @@ class BoundarySettings:
             )
         if self.weighting not in WEIGHTINGS:
             raise OptionError(f"boundary_vae: weighting {self.weighting!r}; choose {' or '.join(WEIGHTINGS)}.")
+        if self.paints not in PAINTS:
+            raise OptionError(f"boundary_vae: paints {self.paints!r}; choose {' or '.join(PAINTS)}.")
         wrong = [
             f"{name} {getattr(self, name)}"
             for name in ("sigma", "clusters", "memory_size", "temperature", "focal_deviation")

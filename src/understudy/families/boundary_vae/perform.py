@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from understudy.errors import OptionError
 from understudy.faces.align import OVAL_CENTRE, mean_mesh
-from understudy.faces.boundary import boundary_maps
+from understudy.faces.boundary import MOUTH, boundary_maps, opening_masks
 from understudy.faces.topology import NUM_POINTS
 from understudy.families.boundary_vae.motion import carried
 from understudy.families.boundary_vae.network import Answer, BoundaryNetwork, Structure
@@ -22,6 +23,10 @@ from understudy.tensors import choose_device
 
 CHUNK = 4
 """Rows in one pass. It never varies (the last pass is filled up), so that a frame's pixels do not depend on its neighbours."""
+
+
+_RIM = 0.012
+"""How far around open mouths paint may reach, and how softly it ends, as shares of the crop's side."""
 
 
 class BoundaryAnimator:
@@ -101,7 +106,11 @@ class BoundaryAnimator:
                 assert answer.added is not None and moves is not None
                 assert rest.added is not None and rest.motion is not None
                 moves = moves - rest.motion
-                made = carried((picture - rest.added).expand(len(chunk), -1, -1, -1), moves) + answer.added
+                if self.settings.paints == "mouth":
+                    change = answer.added - carried(rest.added.expand(len(chunk), -1, -1, -1), moves)
+                    made = carried(picture.expand(len(chunk), -1, -1, -1), moves) + change * self._mouth(rows[chunk])
+                else:
+                    made = carried((picture - rest.added).expand(len(chunk), -1, -1, -1), moves) + answer.added
             crops[chunk] = _unit(made)
             if motion is not None and moves is not None:
                 motion[chunk] = moves.permute(0, 2, 3, 1).cpu().numpy()
@@ -183,6 +192,15 @@ class BoundaryAnimator:
         settings = self.settings
         drawn = boundary_maps(points.astype(np.float64) * self.size, settings.topology, self.size, sigma=settings.sigma)
         return torch.from_numpy(drawn).to(self.device, memory_format=torch.channels_last)
+
+    def _mouth(self, rows: np.ndarray) -> Tensor:
+        """(B, 1, s, s) in [0, 1]: 1 between parted lips and at their rims, falling to 0 around them."""
+        settings = self.settings
+        masks = opening_masks(rows.astype(np.float64) * self.size, settings.topology, self.size, openings=MOUTH)
+        reach = 2 * round(_RIM * self.size) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        soft = [cv2.GaussianBlur(cv2.dilate(mask, disc), (0, 0), _RIM * self.size) for mask in masks]
+        return torch.from_numpy(np.stack(soft)[:, None]).to(self.device)
 
     def _home(self, points: np.ndarray) -> np.ndarray:
         """Where the points of every still go to be mixed: the mean face, or for another markup where they are."""

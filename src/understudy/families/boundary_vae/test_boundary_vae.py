@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,8 +17,9 @@ from understudy.checkpoint import ModelCard, save_checkpoint
 from understudy.dataset.batches import Portion
 from understudy.errors import CheckpointError, DatasetError, OptionError
 from understudy.faces.align import mean_mesh
-from understudy.faces.boundary import BoundaryTopology, Curve, load_topology
+from understudy.faces.boundary import MOUTH, BoundaryTopology, Curve, load_topology, opening_masks
 from understudy.families.boundary_vae.losses import LossSettings, kl_term, reconstruction, without
+from understudy.families.boundary_vae.motion import carried
 from understudy.families.boundary_vae.network import (
     Answer,
     BoundaryNetwork,
@@ -465,6 +467,31 @@ def test_an_anchored_still_that_is_asked_for_itself_comes_back() -> None:
     assert np.abs(result.crops[1] - picture).mean() < 0.02, "and what follows grows out of it"
     free = BoundaryAnimator(stirred(MOVING), device="cpu", anchored=False).animate(picture, drive)
     assert np.abs(free.crops[0] - picture).mean() > 0.02
+
+
+def test_paint_can_be_kept_to_the_mouth() -> None:
+    """Away from the mouth the answer is the moved still and nothing else; inside it is what the network paints."""
+    picture, own, rows = still(MOVING), faces(1)[0], faces(2, seed=3)
+    drive = Drive(strength=np.ones(2, np.float32), landmarks=rows, still_landmarks=own)
+    free = BoundaryAnimator(stirred(MOVING), device="cpu").animate(picture, drive)
+    network = stirred(replace(MOVING, paints="mouth"))
+    held = BoundaryAnimator(network, device="cpu").animate(picture, drive)
+    assert free.motion is not None and held.motion is not None
+    np.testing.assert_array_equal(held.motion, free.motion)
+    moved = carried(
+        torch.from_numpy(picture).permute(2, 0, 1)[None].expand(2, -1, -1, -1),
+        torch.from_numpy(held.motion).permute(0, 3, 1, 2),
+    )
+    plain = moved.permute(0, 2, 3, 1).numpy()
+    openings = opening_masks(rows.astype(np.float64) * 32, MOVING.topology, 32, openings=MOUTH)
+    far = cv2.GaussianBlur(openings.max(axis=0), (0, 0), 3) < 1e-3
+    assert far.mean() > 0.2
+    np.testing.assert_allclose(held.crops[:, far], plain[:, far], atol=1e-5)
+    assert np.abs(free.crops[:, far] - plain[:, far]).max() > 1e-3
+    inside = openings > 0.99
+    np.testing.assert_allclose(held.crops[inside], free.crops[inside], atol=0.05)
+    with pytest.raises(OptionError, match="paints 'sometimes'"):
+        replace(MOVING, paints="sometimes")
 
 
 def test_drives_that_are_not_understood() -> None:
