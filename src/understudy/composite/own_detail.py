@@ -12,7 +12,7 @@ of skin is a share of the light that falls on it.
 
 Pictures are chosen by the shape of eyes, brows, nose and lips, and carried to the generated face's mesh by a thin-plate
 spline. Several are averaged, each weighing by how much nearer it is than the first that no longer counts; so a picture
-comes in and goes out with weight nought, and detail does not jump as the face moves.
+comes in and goes out with weight nought, and detail changes no faster than the face's mesh does.
 """
 
 from __future__ import annotations

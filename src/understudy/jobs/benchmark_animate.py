@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from understudy.dataset.suite import AnimateTask, Suite
-from understudy.errors import CheckpointError, MediaError, UserError
+from understudy.errors import CheckpointError, MediaError
 from understudy.jobs.benchmark_rows import TRUTH, UNCHANGED, Row, RowStore, clip_digest, refuse_if_seen, result_path
 from understudy.jobs.benchmark_swap import Contender
 from understudy.jobs.evaluate_figures import IDENTITY, LPIPS
@@ -79,18 +79,12 @@ class AnimateBench:
 
     def rows(self, contender: Contender, tasks: Sequence[AnimateTask]) -> list[Row]:
         """The contender's rows, made or kept."""
-        made = []
-        for task in tasks:
+
+        def answer(task: AnimateTask) -> Row:
             row = Row(contender=contender.name, kind="animate", task=task.name)
-            try:
-                asked = self._asked(contender, task)
-                row = self.store.find(contender.name, task.name, asked) or self.store.keep(
-                    self._row(contender, task), asked
-                )
-            except UserError as error:
-                row = replace(row, skipped=str(error))
-            made.append(row)
-        return made
+            return self.store.answered(row, lambda: self._asked(contender, task), lambda: self._row(contender, task))
+
+        return [answer(task) for task in tasks]
 
     def _weights(self, contender: Contender) -> Path | None:
         """What an animating contender performs with; None for a baseline.

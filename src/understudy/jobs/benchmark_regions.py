@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from understudy.dataset.suite import RegionTask, Suite
-from understudy.errors import MediaError, UserError
+from understudy.errors import MediaError
 from understudy.faces.regions import PALETTE
 from understudy.family import Textures
 from understudy.jobs.benchmark_rows import REGIONS, UNCHANGED, Row, RowStore, clip_digest, refuse_if_seen
@@ -91,19 +91,17 @@ class RegionBench:
 
     def rows(self, kind: str, contender: Contender, tasks: Sequence[RegionTask]) -> list[Row]:
         """The contender's rows of a kind, made or kept."""
-        made = []
-        for task in tasks:
+
+        def answer(task: RegionTask) -> Row:
             row = Row(contender=contender.name, kind=kind, task=task.name)
-            name = f"{kind}-{contender.name}"  # three questions are asked of one task
-            try:
-                asked = self._asked(kind, contender, task)
-                row = self.store.find(name, task.name, asked) or self.store.keep(
-                    self._row(row, contender, task), asked, name=name
-                )
-            except UserError as error:
-                row = replace(row, skipped=str(error))
-            made.append(row)
-        return made
+            return self.store.answered(
+                row,
+                lambda: self._asked(kind, contender, task),
+                lambda: self._row(row, contender, task),
+                name=f"{kind}-{contender.name}",  # three questions are asked of one task
+            )
+
+        return [answer(task) for task in tasks]
 
     def _asked(self, kind: str, contender: Contender, task: RegionTask) -> dict[str, Any]:
         from understudy import __version__

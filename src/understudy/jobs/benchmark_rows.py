@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from understudy.dataset.suite import Suite
-from understudy.errors import CheckpointError
+from understudy.errors import CheckpointError, UserError
 from understudy.faces.action_units import ActionUnit
 from understudy.faces.regions import Region
 from understudy.jobs.evaluate_measures import MODEL, SHOT, Measure, shown
@@ -143,6 +143,26 @@ class RowStore:
         """Write a finished row; ``name`` is what :meth:`find` is told, where it is not the contender's."""
         write_json(self._file(name or row.contender, row.task), {"asked": plain(asked), "row": plain(row)})
         return row
+
+    def answered(
+        self, row: Row, asked: Callable[[], Mapping[str, Any]], make: Callable[[], Row], *, name: str | None = None
+    ) -> Row:
+        """The kept row, or the one made now and kept.
+
+        Another contender's rows are worth having: what went wrong stands in the row as ``skipped``, and is tried again.
+
+        Args:
+            row: with contender, kind and task alone.
+            asked: what the row is to answer.
+            make: makes it.
+            name: as :meth:`keep` takes it.
+        """
+        try:
+            question = asked()
+            kept = self.find(name or row.contender, row.task, question)
+            return kept or self.keep(make(), question, name=name)
+        except UserError as error:
+            return replace(row, skipped=str(error))
 
     def _file(self, contender: str, task: str) -> Path:
         return self.folder / f"{task}--{contender.replace(':', '-')}.json"

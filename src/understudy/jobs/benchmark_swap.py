@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy.dataset.suite import Suite, SwapTask
-from understudy.errors import UserError
 from understudy.jobs.benchmark_rows import (
     AUTOENCODER,
     MEASURES,
@@ -98,17 +97,12 @@ class SwapBench:
 
     def rows(self, contender: Contender, tasks: Sequence[SwapTask]) -> list[Row]:
         """The contender's rows, made or kept."""
-        made = []
-        for task in tasks:
-            try:
-                asked = self._asked(contender, task)
-                row = self.store.find(contender.name, task.name, asked)
-                row = row or self.store.keep(self._row(contender, task), asked)
-            except UserError as error:
-                # Another contender's rows are worth having; what went wrong stands in the table, and is tried again.
-                row = Row(contender=contender.name, kind="swap", task=task.name, skipped=str(error))
-            made.append(row)
-        return made
+
+        def answer(task: SwapTask) -> Row:
+            row = Row(contender=contender.name, kind="swap", task=task.name)
+            return self.store.answered(row, lambda: self._asked(contender, task), lambda: self._row(contender, task))
+
+        return [answer(task) for task in tasks]
 
     def _asked(self, contender: Contender, task: SwapTask) -> dict[str, Any]:
         from understudy import __version__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from understudy.dataset.suite import UnitTask
-from understudy.errors import DatasetError, MediaError, UserError
+from understudy.errors import DatasetError, MediaError
 from understudy.jobs.benchmark_rows import UNITS, Row, RowStore, clip_digest
 from understudy.jobs.benchmark_swap import Contender
 from understudy.jobs.project import Project
@@ -41,16 +41,12 @@ class UnitBench:
 
     def rows(self, contender: Contender, tasks: Sequence[UnitTask]) -> list[Row]:
         """The contender's rows, made or kept."""
-        made = []
-        for task in tasks:
+
+        def answer(task: UnitTask) -> Row:
             row = Row(contender=contender.name, kind="units", task=task.name)
-            try:
-                asked = self._asked(contender, task)
-                row = self.store.find(contender.name, task.name, asked) or self.store.keep(self._row(row, task), asked)
-            except UserError as error:
-                row = replace(row, skipped=str(error))
-            made.append(row)
-        return made
+            return self.store.answered(row, lambda: self._asked(contender, task), lambda: self._row(row, task))
+
+        return [answer(task) for task in tasks]
 
     def _asked(self, contender: Contender, task: UnitTask) -> dict[str, Any]:
         from understudy import __version__

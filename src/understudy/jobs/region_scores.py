@@ -25,6 +25,8 @@ class RegionScores:
         """``measure`` finds the meshes of made faces; None for MediaPipe's models on this machine."""
         from understudy.jobs.evaluate_performance import PerformanceReader
         from understudy.jobs.evaluate_swap import IDENTITY, LPIPS
+        from understudy.jobs.evaluate_swaps import mesh_model
+        from understudy.jobs.shot_frames import mesh_measure
         from understudy.metrics.features import feature_network
         from understudy.metrics.identity import missing_identity
         from understudy.metrics.lpips import missing_lpips
@@ -33,7 +35,8 @@ class RegionScores:
         self._features, no_inception = feature_network()
         no_mesh = None
         if measure is None:
-            measure, no_mesh = _mesh_measure()
+            model, no_mesh = mesh_model()
+            measure = mesh_measure(model) if model is not None else None
         self._measure, self._reader = measure, PerformanceReader()
         self.unread = 0
         sentences = (missing_identity(), missing_lpips(), no_inception, no_mesh)
@@ -160,20 +163,3 @@ class RegionScores:
 
         assert self._measure is not None
         return list(self._measure([eight_bit(crop) for crop in crops], [case.points for case in cases]))
-
-
-def _mesh_measure() -> tuple[MeshMeasure | None, str | None]:
-    from understudy.faces.landmarks import roi_from_landmarks
-    from understudy.jobs.evaluate_swaps import mesh_model
-
-    model, sentence = mesh_model()
-    if model is None:
-        return None, sentence
-
-    def measure(crops: Sequence[np.ndarray], near: Sequence[np.ndarray]) -> list[np.ndarray | None]:
-        if not len(crops):
-            return []
-        meshes, presence = model.landmarks_of(crops, np.stack([roi_from_landmarks(points) for points in near]))
-        return [mesh if sure >= 0.5 else None for mesh, sure in zip(meshes, presence, strict=True)]
-
-    return measure, None

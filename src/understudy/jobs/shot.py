@@ -27,7 +27,7 @@ from understudy.jobs.people import Person, choose_person, describe_people, peopl
 from understudy.jobs.project import Project, find_project, require_consent
 from understudy.jobs.regional_shot import RegionalShot, open_regional
 from understudy.jobs.regional_source import source_consent
-from understudy.jobs.shot_frames import MeshMeasure, Recipe, Seconds, ShotFrame, swap_frames
+from understudy.jobs.shot_frames import MeshMeasure, Recipe, Seconds, ShotFrame, mesh_measure, swap_frames
 from understudy.jobs.shot_layers import matte_layer, raw_layer, sheet_numbers, write_shot_sheet
 from understudy.jobs.track import FaceFinder, MediaPipeFinder, track_clip
 from understudy.media.clip import Clip, ClipWriter, create_clip, open_clip
@@ -154,12 +154,13 @@ def swap_shot(
         if regional is None:
             performer = performer or open_performer(model, device=options.device)
             check_identity(performer.identities, options.identity)
-        own_detail = None
-        if regional is None:
-            own_detail = _own_detail(options, project, stack)
+        own_detail = _own_detail(options, project, stack) if regional is None else None
         wants_mesh = options.outline or own_detail is not None
         if wants_mesh and regional is None and measure is None and isinstance(finder, MediaPipeFinder | None):
-            measure = _mesh_measure()
+            from understudy.faces.landmarks import LandmarkModel
+            from understudy.faces.models import find_models
+
+            measure = mesh_measure(LandmarkModel(find_models()))
         finder = finder or MediaPipeFinder(options.track)
         cache = project.tracks if project else None
         faces = stack.enter_context(
@@ -509,18 +510,3 @@ def _sheet(
 def _jitter(faces: ClipFaces, tracks: Sequence[int] | None) -> Jitter | None:
     chosen = [track for track in faces.tracks if tracks is None or track.track in tracks]
     return max(chosen, key=lambda track: track.num_frames).jitter if chosen else None
-
-
-def _mesh_measure() -> MeshMeasure:
-    """MediaPipe's mesh on generated crops; the region is the plate's own face, so no detector is needed."""
-    from understudy.faces.landmarks import LandmarkModel, roi_from_landmarks
-    from understudy.faces.models import find_models
-
-    model = LandmarkModel(find_models())
-
-    def measure(crops: Sequence[np.ndarray], near: Sequence[np.ndarray]) -> list[np.ndarray | None]:
-        regions = np.stack([roi_from_landmarks(mesh) for mesh in near])
-        meshes, presence = model.landmarks_of(crops, regions)
-        return [mesh if sure >= 0.5 else None for mesh, sure in zip(meshes, presence, strict=True)]
-
-    return measure

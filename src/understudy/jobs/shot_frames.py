@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from understudy.media.clip import Clip
 from understudy.media.frame import Frame
 from understudy.perform.regions import scaled
 from understudy.perform.swap import BATCH, CropFace, FacePerformer, SwappedFace, swap_crops
+
+if TYPE_CHECKING:
+    from understudy.faces.landmarks import LandmarkModel
 
 _MARGIN = 8  # plate pixels around a crop, for the sampling's kernel
 _WAITING = 2 * BATCH  # frames held at most while a batch fills up
@@ -53,6 +56,20 @@ class MeshMeasure(Protocol):
             near: for each the plate's mesh (478, 3) in crop pixels: the face is about there.
         """
         ...
+
+
+def mesh_measure(model: LandmarkModel) -> MeshMeasure:
+    """A mesh model on generated crops; the region is the plate's own face, so no detector is needed."""
+    from understudy.faces.landmarks import roi_from_landmarks
+
+    def measure(crops: Sequence[np.ndarray], near: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        if not len(crops):
+            return []
+        regions = np.stack([roi_from_landmarks(mesh) for mesh in near])
+        meshes, presence = model.landmarks_of(crops, regions)
+        return [mesh if sure >= 0.5 else None for mesh, sure in zip(meshes, presence, strict=True)]
+
+    return measure
 
 
 @dataclass(frozen=True, kw_only=True)

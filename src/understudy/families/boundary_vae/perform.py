@@ -23,8 +23,6 @@ from understudy.tensors import choose_device
 
 CHUNK = 4
 """Rows in one pass. It never varies (the last pass is filled up), so that a frame's pixels do not depend on its neighbours."""
-
-
 _RIM = 0.012
 """How far around open mouths paint may reach, and how softly it ends, as shares of the crop's side."""
 
