@@ -63,6 +63,8 @@ def regional(conv: ModulatedConv, x: Tensor, codes: Tensor, regions: RegionMaps)
 
     Each region is convolved only in its box and the kernel's reach around it.
     """
+    if regions.by_pixel:
+        return by_pixel(conv, x, codes, regions)
     factor = 2 if conv.up else 1
     side = x.shape[-1] * factor
     places = regions.places(side)
@@ -79,6 +81,23 @@ def regional(conv: ModulatedConv, x: Tensor, codes: Tensor, regions: RegionMaps)
         pieces.append(made[:, :, top : top + height, left : left + width] * place.mask.to(made.dtype))
     outputs = conv.weight.shape[0]
     return lay(pieces, [(place.rows, place.box) for place in places], (len(x), outputs, side, side))
+
+
+def by_pixel(conv: ModulatedConv, x: Tensor, codes: Tensor, regions: RegionMaps) -> Tensor:
+    """Eq. 4 but for a kernel's width along the regions' edges, in one convolution instead of one for each region.
+
+    Eq. 4 modulates everything under the kernel by the style of the region in its middle; here every pixel that goes in is
+    modulated by its own region's style, and every one that comes out is normalised by its own region's.
+    """
+    weight = conv.scale * conv.weight
+    style, norm = conv.factors(weight, codes)
+    side = x.shape[-1]
+    return conv.convolved_by(
+        x,
+        weight,
+        regions.spread(style.to(x.dtype), side),
+        None if norm is None else regions.spread(norm.to(x.dtype), 2 * side if conv.up else side),
+    )
 
 
 def reach(conv: ModulatedConv, box: Box, side: int) -> Box:

@@ -52,22 +52,26 @@ class InversionTrainable:
         judges: Judges | None = None,
         *,
         noise: str = "random",
+        exact_every: int = 1,
         seed: int = 0,
     ) -> None:
         """
         Args:
             judges: networks that the losses ask; none of them learns.
             noise: ``random``, anew for every picture as in the published code, or ``fixed``.
+            exact_every: eq. 4 as it is in every so-many-th step; in the others pixel by pixel (``generator.by_pixel``), which
+                takes less than half of the time.
         """
         self.network: nn.Module = network
         self.whole, self.losses, self.judges = network, losses, judges or Judges()
-        self.noise, self.seed = noise, seed
+        self.noise, self.exact_every, self.seed = noise, exact_every, seed
+        self._made: tuple[Sequence[Portion], Tensor] | None = None
 
     def phases(self) -> Sequence[Phase]:
         inversion = Phase(name="inversion")
         if not self.losses.discriminated:
             return (inversion,)
-        return (Phase(name="discriminator", every=self.losses.discriminator_every), inversion)
+        return (inversion, Phase(name="discriminator", every=self.losses.discriminator_every))
 
     def parameter_groups(self, phase: str) -> Mapping[str, Sequence[nn.Parameter]]:
         if phase == "discriminator":
@@ -104,12 +108,17 @@ class InversionTrainable:
         numbers = torch.Generator().manual_seed(self.seed * 1_000_003 + int(whole.draws))
         whole.draws += 1
         pictures, regions, details = self.shown(batch)
+        regions.by_pixel = int(whole.draws) % self.exact_every != 0
         noise = None
         if self.noise == "random":
             noise = draw_noise(whole.settings, len(pictures), numbers, pictures.device)
         if phase == "discriminator":
-            with torch.no_grad():
-                made, _ = whole.inversion(pictures, regions, noise)
+            if self._made is not None and self._made[0] is batch:
+                made = self._made[1]  # this step's, by the weights from before it
+            else:
+                with torch.no_grad():
+                    made, _ = whole.inversion(pictures, regions, noise)
+            self._made = None
             total, parts = discriminator_loss(whole.D, made, pictures)
             if losses.r1 > 0 and int(whole.rounds) % losses.r1_every == 0:
                 parts["r1"] = r1_penalty(whole.D, pictures)
@@ -118,6 +127,7 @@ class InversionTrainable:
         else:
             self.judges.to(pictures.device)
             made, codes = whole.inversion(pictures, regions, noise)
+            self._made = (batch, made.detach())
             learned = whole.settings.learned_layers
             with held([whole.D]):
                 total, parts = reconstruction_loss(

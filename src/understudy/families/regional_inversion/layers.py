@@ -180,11 +180,24 @@ class ModulatedConv(nn.Module):
 
     def convolved(self, x: Tensor, weight: Tensor, style: Tensor, norm: Tensor | None) -> Tensor:
         """(B, I, h, w) by the plain weight with (B, I) and (B, O) factors."""
-        x = x * style[:, :, None, None].to(x.dtype)
+        return self.convolved_by(
+            x,
+            weight,
+            style[:, :, None, None].to(x.dtype),
+            None if norm is None else norm[:, :, None, None].to(x.dtype),
+        )
+
+    def convolved_by(self, x: Tensor, weight: Tensor, style: Tensor, norm: Tensor | None) -> Tensor:
+        """The same with factors of which each pixel may have its own: (B, I, ...) and (B, O, ...) that stretch to what goes in
+        and to what comes out."""
+        x = x * style
         if self.up:
             x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         else:
             x = functional.conv2d(x, weight, padding=self.padding)
-        if norm is not None:
-            x = x * norm[:, :, None, None].to(x.dtype)
-        return self.blur(x) if self.up else x
+        if norm is None:
+            return self.blur(x) if self.up else x
+        if not self.up:
+            return x * norm
+        # A factor that is the same everywhere may stand on either side of the blur; one of each pixel only where they are.
+        return self.blur(x * norm) if norm.shape[-1] == 1 else self.blur(x) * norm

@@ -34,14 +34,15 @@ class Place:
 class RegionMaps:
     """A batch's region maps at every size."""
 
-    def __init__(self, labels: Tensor, *, everywhere: bool = False) -> None:
+    def __init__(self, labels: Tensor, *, everywhere: bool = False, by_pixel: bool = False) -> None:
         """
         Args:
             labels: (B, h, w) integers, each pixel's region.
             everywhere: every region's place is the whole map, as eq. 4 is written; also where there are no values to look at
                 (the meta device).
+            by_pixel: not eq. 4, but nearly: every pixel is modulated as its own region says (``generator.by_pixel``).
         """
-        self.labels = labels
+        self.labels, self.by_pixel = labels, by_pixel
         self.everywhere = everywhere or labels.is_meta
         self._places: dict[int, list[Place]] = {}
 
@@ -52,6 +53,12 @@ class RegionMaps:
         return functional.interpolate(self.labels[:, None].float(), size=(side, side), mode="nearest")[:, 0].to(
             torch.uint8
         )
+
+    def spread(self, values: Tensor, side: int) -> Tensor:
+        """Regions' values (B, R, C) laid on the map of this size: (B, C, side, side)."""
+        labels = self.at(side).long()
+        rows = labels + values.shape[1] * torch.arange(len(labels), device=labels.device)[:, None, None]
+        return functional.embedding(rows, values.flatten(0, 1)).permute(0, 3, 1, 2)
 
     def places(self, side: int) -> list[Place]:
         """The regions that are there at this size."""

@@ -33,7 +33,7 @@ NARROW = {
     "encoder_widths": (16, 32, 64, 128, 128),
     "encoder_blocks": (1, 2, 3, 2),
     "pooling": "area",
-    "oval_share": 0.5,
+    "oval_share": 0.6,
 }
 """Networks for two processor cores. Nine layers reach to 64², half the side, as thirteen reach to a quarter of 1024²."""
 
@@ -121,7 +121,13 @@ def inversion_preview() -> Recipe:
     return Recipe(
         family="regional_inversion",
         preset="preview",
-        network={"stage": INVERSION, "augment": {**CALM, "disguise": 0.25}, "noise": "fixed", **NARROW},
+        network={
+            "stage": INVERSION,
+            "augment": {**CALM, "disguise": 0.25},
+            "noise": "fixed",
+            "exact_every": 3,
+            **NARROW,
+        },
         losses={
             "l2": 1.0,
             "lpips": 0.0,
@@ -131,11 +137,12 @@ def inversion_preview() -> Recipe:
             "l1": 1.0,
             "similarity": 0.3,
             "features": 0.5,
-            "detail": 2.0,
+            "detail": 5.0,
             "r1": 0.5,
             "discriminator_every": 2,
         },
         stages=(Stage(resolution=128, pictures=120_000, batch=8, fade=0.0),),
+        optimiser="muon",
         learning_rate=1e-3,
         betas=(0.9, 0.99),
         warm_up=1_000,

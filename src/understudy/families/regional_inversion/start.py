@@ -70,7 +70,14 @@ def start(recipe: Recipe) -> Trainable:
         if card_stage != GENERATOR:
             _fill(network.inversion.encoder, tensors, "encoder.", recipe.start)
             _fill(network.inversion.MLPs, tensors, "MLPs.", recipe.start)
-    return InversionTrainable(network, losses, judges, noise=recipe.network["noise"], seed=recipe.seed)
+    return InversionTrainable(
+        network,
+        losses,
+        judges,
+        noise=recipe.network["noise"],
+        exact_every=recipe.network.get("exact_every", 1),
+        seed=recipe.seed,
+    )
 
 
 def _read(recipe: Recipe, settings: RegionalSettings) -> tuple[str, dict[str, Tensor]]:

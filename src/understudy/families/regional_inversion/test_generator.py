@@ -189,6 +189,23 @@ def test_injection_where_regions_are_is_the_sum_over_all_regions(up: bool, seed:
     torch.testing.assert_close(regional(conv, x, codes, RegionMaps(labels, everywhere=True)), wanted, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("up", [False, True])
+def test_pixel_by_pixel_is_the_sum_over_all_regions_but_at_their_edges(up: bool) -> None:
+    torch.manual_seed(0)
+    conv = ModulatedConv(3, 4, 3, 5, up=up).double()
+    x, codes = torch.randn(2, 3, 16, 16).double(), torch.randn(2, 12, 5).double()
+    labels = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    labels[:, :, 14:] = 6
+    made = regional(conv, x, codes, RegionMaps(labels, by_pixel=True))
+    wanted = regional(conv, x, codes, RegionMaps(labels))
+    edge = 14 if up else 7  # of the answer's pixels
+    near = slice(edge - 3, edge + 3)
+    apart = (made - wanted).abs().amax((0, 1, 2))
+    assert apart[near].max() > 1e-3
+    apart[near] = 0
+    torch.testing.assert_close(apart, torch.zeros_like(apart), atol=1e-6, rtol=0)
+
+
 def test_a_whole_generator_and_its_gradients_do_not_depend_on_where_it_looks() -> None:
     labels = some_labels(2, 32)
     answers = []

@@ -309,7 +309,7 @@ def trainable(recipe: Recipe) -> Trainable:
 
 def test_phases_groups_and_previews() -> None:
     inversion = InversionTrainable(InversionNetwork(TINY), OWN)
-    assert [(phase.name, phase.every) for phase in inversion.phases()] == [("discriminator", 2), ("inversion", 1)]
+    assert [(phase.name, phase.every) for phase in inversion.phases()] == [("inversion", 1), ("discriminator", 2)]
     groups = inversion.parameter_groups("inversion")
     grouped = [parameter for parameters in groups.values() for parameter in parameters]
     whole = {id(p) for p in inversion.whole.inversion.parameters()} - {
@@ -324,6 +324,33 @@ def test_phases_groups_and_previews() -> None:
         grid = subject.preview([portion()], 1.0)
         assert grid.dtype == np.uint8
         assert grid.shape[2] == 3
+
+
+def test_the_discriminator_sees_what_this_step_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    inversion = InversionTrainable(InversionNetwork(TINY), OWN, noise="fixed")
+    first, second = [portion(seed=0)], [portion(seed=1)]
+    anew, _ = inversion.loss("discriminator", first, 1.0)
+    inversion.loss("inversion", first, 1.0)
+    asked: list[Tensor] = []
+    monkeypatch.setattr(inversion.whole.inversion, "forward", lambda *x: (asked.append(x[0]), forward(*x))[1])
+    forward = RegionalInversion.forward.__get__(inversion.whole.inversion)
+    kept, _ = inversion.loss("discriminator", first, 1.0)
+    assert not asked
+    torch.testing.assert_close(kept, anew)
+    inversion.loss("discriminator", second, 1.0)  # of other pictures nothing is kept
+    assert len(asked) == 1
+
+
+def test_most_steps_of_the_preview_go_pixel_by_pixel() -> None:
+    inversion = InversionTrainable(InversionNetwork(TINY), OWN, exact_every=3)
+    seen: list[bool] = []
+    inversion.whole.inversion.forward = lambda pictures, regions, noise: (  # type: ignore[method-assign]
+        seen.append(regions.by_pixel),
+        RegionalInversion.forward(inversion.whole.inversion, pictures, regions, noise),
+    )[1]
+    for _ in range(6):
+        inversion.loss("inversion", [portion()], 1.0)
+    assert seen == [True, True, False, True, True, False]
 
 
 def test_a_generators_phase_leaves_the_discriminator_alone() -> None:
