@@ -194,8 +194,10 @@ class JoinedFace:
     """(h, h) uint8."""
     values: np.ndarray
     """(12, L)."""
+    strengths: np.ndarray
+    """(12,) float32 in [0, 1]: how much of each region was asked of the driven face."""
     matte: np.ndarray
-    """(size, size) float32 in [0, 1]: where the joined face is laid into the picture."""
+    """(s, s) float32 in [0, 1]: where the joined face is laid into the picture; s is the larger of crop's and map's side."""
 
 
 class RegionEditor(Protocol):
@@ -207,6 +209,8 @@ class RegionEditor(Protocol):
     """Side of the region maps that it makes full use of."""
     oval_share: float
     """Height of the face, chin to forehead, as share of the side of the crop that it wants (``canonical_transform``)."""
+    detail_size: float
+    """What is finer is blurred in the faces that it makes: standard deviation, in shares of the crop's side."""
 
     def read(self, crops: np.ndarray, regions: np.ndarray) -> Textures:
         """(B, size, size, 3) float32 RGB in [0, 1] and (B, h, h) uint8 region maps -> their textures."""

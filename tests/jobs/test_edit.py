@@ -82,7 +82,7 @@ class Parser:
 class Editor:
     """Paints every region in its mean colour."""
 
-    size, map_size, oval_share = 64, 64, 0.4
+    size, map_size, oval_share, detail_size = 64, 64, 0.4, 0.04
 
     def __init__(self) -> None:
         self.fitted = 0

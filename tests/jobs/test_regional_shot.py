@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from understudy.composite.options import CompositeOptions
 from understudy.errors import ConsentError, FaceError, OptionError
 from understudy.faces.align import mean_mesh
 from understudy.faces.regions import Region
@@ -18,7 +19,7 @@ from understudy.jobs import regional_drive, regional_shot
 from understudy.jobs import shot as shot_job
 from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
-from understudy.jobs.regional_drive import Animated, MeshBent, Unmoved, with_mouth, within_outline
+from understudy.jobs.regional_drive import Animated, MeshBent, Unmoved, with_mouth, with_whole_jaw, within_outline
 from understudy.jobs.regional_source import mean_textures
 from understudy.jobs.shot import swap_shot
 from understudy.perform.swap import FacePerformer
@@ -81,7 +82,7 @@ def swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             "identity": str(source),
             "method": "regional_inversion",
             "output": tmp_path / "out" / "shot.####.png",
-            "regional": regional or RegionalOptions(),
+            "regional": regional or RegionalOptions(light="source"),
             **options,
         }
         return swap_shot(SwapOptions(**given), finder=finder or Finder(), parser=Colours())
@@ -105,7 +106,8 @@ def test_a_whole_face_is_swapped_and_hair_and_background_stay(swap, tmp_path: Pa
 
 
 def test_some_regions_are_swapped_and_in_part(swap) -> None:
-    after = read(swap(regional=RegionalOptions(regions=("lips=0.5",))))
+    regional = RegionalOptions(regions=("lips=0.5",), light="source")
+    after = read(swap(regional=regional, composite=CompositeOptions(own_detail=0)))
     np.testing.assert_allclose(after[100, 120], COLOURS[Region.SKIN], atol=2)
     wanted = (np.array(OTHER_LIPS) + COLOURS[Region.LIPS]) / 2
     np.testing.assert_allclose(after[122, 120], wanted, atol=12)
@@ -114,7 +116,7 @@ def test_some_regions_are_swapped_and_in_part(swap) -> None:
 @pytest.mark.parametrize("seam", ["gaussian", "laplacian"])
 @pytest.mark.parametrize("textures", ["shot", "frame"])
 def test_the_ways_agree_on_a_still_face(swap, seam: str, textures: str) -> None:
-    regional = RegionalOptions(seam=seam, textures=textures, reenact="none", order="code")  # type: ignore[arg-type]
+    regional = RegionalOptions(seam=seam, textures=textures, reenact="none", order="code", light="source")  # type: ignore[arg-type]
     after = read(swap(regional=regional))
     np.testing.assert_allclose(after[100, 120], SOURCE_SKIN, atol=14)
 
@@ -288,6 +290,20 @@ def test_a_bent_face_keeps_to_its_outline() -> None:
     assert kept[int(face[2, 1]) + 5, 50] == Region.BACKGROUND, "below the chin"
     assert kept[int(face[1, 1]) - 10, 50] == Region.SKIN, "a high forehead"
     assert (kept[:, :5] == Region.HAIR).all()
+
+
+def test_a_jaw_goes_as_far_as_its_mesh() -> None:
+    mesh = 0.4 * mean_mesh() + (0.5, 0.55, 0)
+    regions = np.full((100, 100), int(Region.SKIN), np.uint8)
+    chin, cheek = (mesh[[152, 50], :2] * 100).astype(int)
+    regions[chin[1] - 8 :] = Region.NECK
+    regions[cheek[1], cheek[0]] = Region.BACKGROUND
+    regions[cheek[1], cheek[0] + 3] = Region.HAIR
+    whole = with_whole_jaw(regions, mesh)
+    assert whole[chin[1] - 3, 50] == whole[cheek[1], cheek[0]] == Region.SKIN
+    assert whole[chin[1] + 3, 50] == Region.NECK
+    assert whole[cheek[1], cheek[0] + 3] == Region.HAIR, "a strand stays"
+    assert with_whole_jaw(regions, mesh, (Region.NECK,))[cheek[1], cheek[0]] == Region.BACKGROUND, "it may be a hand"
 
 
 def test_a_part_reads_no_more_of_the_plate_than_it_needs(swap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

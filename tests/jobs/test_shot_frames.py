@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from understudy.composite.options import CompositeOptions
+from understudy.composite.options import OWN_DETAIL_SIZE, CompositeOptions
 from understudy.faces.align import CropTransform
 from understudy.faces.face import Face, Pose
 from understudy.family import SwapResult
@@ -244,7 +244,7 @@ def test_own_detail_goes_onto_the_generated_face_before_it_is_laid_in():
     # The last face of a batch has no mesh here, and passes as the family made it.
     assert changed.count(False) == len(clip.numbers) // shot_frames.BATCH
     mesh, strength, detail_size = sharpener.asked[0]
-    assert strength == 1.0 and detail_size == CompositeOptions().own_detail_size
+    assert strength == 1.0 and detail_size == OWN_DETAIL_SIZE
     assert mesh.min() > 0.1 and mesh.max() < 0.9
     for shot in made:
         x0, y0, x1, y1 = shot.patches[0].box

@@ -9,6 +9,8 @@ from understudy.errors import OptionError
 
 ColourMatch = Literal["none", "mean_shrink", "mean_std", "mkl", "histogram"]
 Contrast = Literal["none", "gcf", "deviation"]
+OWN_DETAIL_SIZE = 0.016
+"""What counts as own detail where nothing else is said: two pixels of 128."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,9 @@ class CompositeOptions:
     own_detail: float = 1.0
     """How much of the face's fine detail (brows, lashes, lips' edges, stubble) comes from the performer's own footage, 0 to 1;
     only where their gathered faces are at hand."""
-    own_detail_size: float = 0.016
-    """What counts as fine there: standard deviation, in shares of the crop's side, 0.001 to 0.05."""
+    own_detail_size: float | None = None
+    """What counts as fine there: standard deviation, in shares of the crop's side, 0.001 to 0.05. Default: 0.016, or what the
+    method's network blurs, where it says so."""
     skin_detail: float | None = None
     """How much of the finest detail on skin, not at eyes, brows and lips, is the plate's (pores, grain), 0 to 1. Default: 1,
     or 0 where the performer's own footage gives it."""
@@ -56,7 +59,8 @@ class CompositeOptions:
         _within("reach", self.reach, 0, 0.3)
         _within("plate_detail", self.plate_detail, 0, 1)
         _within("own_detail", self.own_detail, 0, 1)
-        _within("own_detail_size", self.own_detail_size, 0.001, 0.05)
+        if self.own_detail_size is not None:
+            _within("own_detail_size", self.own_detail_size, 0.001, 0.05)
         if self.skin_detail is not None:
             _within("skin_detail", self.skin_detail, 0, 1)
         _within("detail_size", self.detail_size, 0.001, 0.05)

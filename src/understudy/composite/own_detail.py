@@ -10,6 +10,9 @@ F the generated face, N the carried footage, G a Gaussian of sigma, H one of thr
 colour channel at a time and within limits, brings the detail to the brightness that the generated face has there: detail
 of skin is a share of the light that falls on it.
 
+Where a picture shows more than a face, hair, glasses, what is behind, or shall give its detail to some of it alone, G and H are
+means over the face: G(F) = (F m) * G / (m * G), m its mask. So nothing of the outside comes in, and no edge is a rim.
+
 Pictures are chosen by the shape of eyes, brows, nose and lips, and carried to the generated face's mesh by a thin-plate
 spline. Several are averaged, each weighing by how much nearer it is than the first that no longer counts; so a picture
 comes in and goes out with weight nought, and detail changes no faster than the face's mesh does.
@@ -17,6 +20,8 @@ comes in and goes out with weight nought, and detail changes no faster than the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +29,7 @@ import cv2
 import numpy as np
 
 from understudy.dataset.face_set import FaceSet
+from understudy.dataset.pictures import resized
 from understudy.errors import DatasetError
 from understudy.faces import topology
 from understudy.faces.mesh_warp import carry, mesh_maps
@@ -42,6 +48,8 @@ _NEAREST = 4
 _HELD = 48
 """Pictures kept decoded; neighbouring frames ask for the same ones."""
 _FLOOR = 0.02  # e, view units
+_ANYWHERE = 1e-3  # what a pixel outside a mask counts
+_FINEST = 4.0  # pixels of a standard deviation, where pictures are made smaller to be blurred
 _GAIN = (0.5, 2.0)
 
 
@@ -63,39 +71,76 @@ def carry_own_detail(face: np.ndarray, footage: np.ndarray, *, sigma: float, str
     return np.clip(face + np.float32(strength) * (detail - (face - coarse)), 0.0, 1.0)
 
 
-class OwnDetail:
-    """The detail of one identity.
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """A picture that lies on a generated face point by point, for some of that face.
 
-    Args:
-        folder: their face set.
-
-    Raises:
-        DatasetError: no face set there, or it is empty.
+    Attributes:
+        picture: (s, s, 3) float32 RGB in [0, 1], view space.
+        of_picture: (s, s) float32 in [0, 1], its m.
+        of_face: (s, s) float32 in [0, 1], the generated face's m.
+        weight: (s, s) float32 in [0, 1], a: how much of the detail is this picture's.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._set = FaceSet.open(folder)
-        self.size = self._set.size
-        self._entries = self._set.entries()
-        if not self._entries:
-            self._set.close()
-            raise DatasetError(
-                f"{folder} holds no pictures to take detail from; gather footage of this identity first."
-            )
-        self._meshes = np.stack([entry.landmarks[:, :2] for entry in self._entries]) / np.float32(self.size)
-        self._picture = lru_cache(maxsize=_HELD)(self._read)
+    picture: np.ndarray
+    of_picture: np.ndarray
+    of_face: np.ndarray
+    weight: np.ndarray
+
+
+def carry_details(face: np.ndarray, details: Sequence[Detail], *, sigma: float) -> np.ndarray:
+    """The generated face with the detail of several pictures, each where its weight is; where all are 0 it stays as it is.
+
+    Args:
+        face: (s, s, 3) float32 RGB in [0, 1], view space.
+        sigma: of G, pixels.
+
+    Returns:
+        (s, s, 3) float32 in [0, 1].
+    """
+    result = np.array(face, np.float32)
+    for one in details:
+        coarse, of_picture = _mean(face, one.of_face, sigma), _mean(one.picture, one.of_picture, sigma)
+        wide, wide_of_picture = _mean(face, one.of_face, 3 * sigma), _mean(one.picture, one.of_picture, 3 * sigma)
+        gain = np.clip((wide + _FLOOR) / (wide_of_picture + _FLOOR), *_GAIN)
+        result += one.weight[..., None] * ((one.picture - of_picture) * gain - (face - coarse))
+    return np.clip(result, 0.0, 1.0)
+
+
+def _mean(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """The picture's mean over a mask, by a Gaussian; far from the mask the picture's own."""
+    side = len(picture)
+    share = mask[..., None] + np.float32(_ANYWHERE)
+    both = np.concatenate([picture * share, share], -1).astype(np.float32)
+    # A wide Gaussian is as good on fewer pixels, and many times as fast.
+    small = max(1, min(side, round(side * _FINEST / sigma)))
+    if small < side:
+        both = resized(both, small)
+    both = cv2.GaussianBlur(both, (0, 0), sigma * len(both) / side)
+    mean = both[..., :3] / both[..., 3:]
+    return mean if small >= side else cv2.resize(mean, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def enlarged(face: np.ndarray, size: int) -> np.ndarray:
+    """A generated face (s, s, 3), float32 in [0, 1], at ``size`` pixels a side, by a cubic kernel."""
+    if len(face) == size:
+        return face
+    return np.clip(cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
+
+
+class NearestPictures:
+    """Pictures of one identity, chosen by what the face does and carried to its mesh.
+
+    Args:
+        meshes: (N, 478, 2) where the mesh lies in each, in its unit square.
+        picture: the picture at a place, (s, s, C).
+    """
+
+    def __init__(self, meshes: np.ndarray, picture: Callable[[int], np.ndarray]) -> None:
+        self._meshes, self._picture = np.asarray(meshes, np.float32), lru_cache(maxsize=_HELD)(picture)
 
     def __len__(self) -> int:
-        return len(self._entries)
-
-    def close(self) -> None:
-        self._set.close()
-
-    def __enter__(self) -> OwnDetail:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        return len(self._meshes)
 
     def nearest(self, mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pictures most like a face, as places in the set, and their weights, both (K,), nearest first.
@@ -118,12 +163,44 @@ class OwnDetail:
         return order[:-1][counts], (weights / weights.sum())[counts]
 
     def footage(self, mesh: np.ndarray, size: int) -> np.ndarray:
-        """The identity's footage carried to a mesh (478, 2 or 3) in the unit square: (size, size, 3) float32 RGB."""
+        """The identity's footage carried to a mesh (478, 2 or 3) in the unit square: (size, size, C) float32 in [0, 1]."""
         places, weights = self.nearest(mesh)
-        total = np.zeros((size, size, 3), np.float32)
+        total = np.float32(0)
         for place, weight, where in zip(places, weights, mesh_maps(self._meshes[places], mesh, size), strict=True):
-            total += np.float32(weight) * carry(self._picture(int(place)), where, sharp=True)
+            total = total + np.float32(weight) * carry(self._picture(int(place)), where, sharp=True)
         return np.clip(total, 0.0, 1.0)
+
+
+class OwnDetail(NearestPictures):
+    """The detail of one identity, from their face set.
+
+    Args:
+        folder: the face set.
+
+    Raises:
+        DatasetError: no face set there, or it is empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._set = FaceSet.open(folder)
+        self.size = self._set.size
+        self._entries = self._set.entries()
+        if not self._entries:
+            self._set.close()
+            raise DatasetError(
+                f"{folder} holds no pictures to take detail from; gather footage of this identity first."
+            )
+        meshes = np.stack([entry.landmarks[:, :2] for entry in self._entries]) / np.float32(self.size)
+        super().__init__(meshes, self._read)
+
+    def close(self) -> None:
+        self._set.close()
+
+    def __enter__(self) -> OwnDetail:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def add(self, crop: np.ndarray, mesh: np.ndarray, *, strength: float, detail_size: float) -> np.ndarray:
         """A generated face with its performer's detail, at the face set's size if that is larger.
@@ -138,9 +215,7 @@ class OwnDetail:
             (S, S, 3) float32 in [0, 1].
         """
         size = max(self.size, crop.shape[0])
-        face = np.asarray(crop, np.float32)
-        if size != crop.shape[0]:
-            face = np.clip(cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
+        face = enlarged(np.asarray(crop, np.float32), size)
         return carry_own_detail(face, self.footage(mesh, size), sigma=detail_size * size, strength=strength)
 
     def _read(self, place: int) -> np.ndarray:

@@ -21,12 +21,13 @@ class RegionalOptions:
     reenact: str = "mesh"
     """What gives the source the plate's expression and pose: mesh (its picture bent by its own landmarks), none, or a family that
     animates."""
-    order: Literal["paper", "code"] = "paper"
-    """What lies over what: the plate's hair over the face (paper), or the face over the plate's hair (code)."""
+    order: Literal["inside", "paper", "code"] = "inside"
+    """What lies over what: the plate's hair over the face, which keeps inside the plate's head (inside) or may leave it (paper), or
+    the face over the plate's hair, and inside the head (code)."""
     textures: Literal["shot", "frame"] = "shot"
     """Whether the look of regions is averaged over the shot, which does not flicker, or read anew in every frame."""
-    light: Literal["source", "plate"] = "source"
-    """Whose colours the skin has: the source's own, or matched to the plate by --colour-match and --contrast."""
+    light: Literal["plate", "source"] = "plate"
+    """Whose colours the skin has: matched to the plate by --colour-match and --contrast, or the source's own."""
     seam: Literal["gaussian", "laplacian"] = "gaussian"
     """How the face is laid into the plate: by a soft mask, or band by band."""
     calm: int = 2

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from understudy.family import Animator, Parser, RegionEditor
     from understudy.jobs.performance import UnitReader
 
-_FOREHEAD, _BEYOND = 0.5, 0.04
+_FOREHEAD, _BEYOND = 0.5, 0.015
 """Of the face's height: how far its skin may reach above the mesh's outline, and beside it."""
 OF_THE_FACE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH)
 """Regions that a mesh knows the place of."""
@@ -39,6 +39,10 @@ class Reenactor(Protocol):
 
     def driven(self, target: np.ndarray) -> RegionFace:
         """The source doing what a face (478, 3), plate pixels, does; in the canonical crop of that face."""
+        ...
+
+    def mesh(self, target: np.ndarray) -> np.ndarray:
+        """Where the driven source's mesh (478, 3) lies then, in the crop's unit square."""
         ...
 
 
@@ -75,10 +79,13 @@ class Unmoved:
     own_textures = False
 
     def __init__(self, source: Source) -> None:
-        self._face = source.faces[0].face
+        self._face, self._landmarks = source.faces[0].face, source.faces[0].landmarks
 
     def driven(self, target: np.ndarray) -> RegionFace:
         return self._face
+
+    def mesh(self, target: np.ndarray) -> np.ndarray:
+        return self._face.transform.points_to_crop(self._landmarks, 1)
 
 
 class MeshBent:
@@ -94,13 +101,14 @@ class MeshBent:
         self._source, self._editor = source.faces[0], editor
 
     def driven(self, target: np.ndarray) -> RegionFace:
-        source = self._source
-        mesh = onto(target, source.landmarks)
+        source, end = self._source, self.mesh(target)
         start = source.face.transform.points_to_crop(source.landmarks, 1)
-        end = in_canonical_crop(mesh, self._editor.oval_share)
         face = bent(source.face, start, end)
-        face = replace(face, regions=within_outline(face.regions, end))
+        face = replace(face, regions=within_outline(with_whole_jaw(face.regions, end), end))
         return face if Region.MOUTH in source.face.regions else replace(face, regions=with_mouth(face.regions, end))
+
+    def mesh(self, target: np.ndarray) -> np.ndarray:
+        return in_canonical_crop(onto(target, self._source.landmarks), self._editor.oval_share)
 
 
 class Animated:
@@ -141,7 +149,14 @@ class Animated:
             drive = Drive(strength=strength, units=self._measured(target), still_units=self._own_units())
         (answer,) = animate_crops(self._still, drive, animator=self._animator)
         landmarks = self._window.points_to_crop(mesh, self._animator.size)
-        face = region_face(answer.crop, landmarks, canonical_transform(landmarks), self._editor, self._parser)
+        face = region_face(
+            answer.crop,
+            landmarks,
+            canonical_transform(landmarks),
+            self._editor,
+            self._parser,
+            map_side=len(source.face.regions),
+        )
         if turns:
             return face
         return bent(
@@ -149,6 +164,9 @@ class Animated:
             in_canonical_crop(mesh, self._editor.oval_share),
             in_canonical_crop(posed, self._editor.oval_share),
         )
+
+    def mesh(self, target: np.ndarray) -> np.ndarray:
+        return in_canonical_crop(onto(target, self._source.landmarks), self._editor.oval_share)
 
     def _measured(self, mesh: np.ndarray) -> np.ndarray:
         if self._reader is None:
@@ -178,6 +196,20 @@ def with_mouth(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:
     # Closed lips leave a line of a pixel, which is no mouth.
     opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     return np.where(opened & np.isin(regions, (Region.LIPS, Region.SKIN)), np.uint8(Region.MOUTH), regions)
+
+
+def with_whole_jaw(
+    regions: np.ndarray, mesh: np.ndarray, taken_for: tuple[Region, ...] = (Region.NECK, Region.BACKGROUND)
+) -> np.ndarray:
+    """A region map whose face fills the outline of the mesh (478, 3), in the map's unit square.
+
+    A parser finds the edge between jaw and neck by the shadow that lies there, and takes a dark cheek for either or for none; the
+    mesh knows it.
+    """
+    inside = np.zeros_like(regions)
+    outline = cv2.convexHull((mesh[FACE_OVAL, :2] * regions.shape[0]).astype(np.float32))
+    cv2.fillPoly(inside, [np.round((outline - 0.5) * 16).astype(np.int32)], 1, shift=4)
+    return np.where((inside > 0) & np.isin(regions, taken_for), np.uint8(Region.SKIN), regions)
 
 
 def within_outline(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from understudy.composite.own_detail import enlarged
+from understudy.dataset.pictures import resized
 from understudy.errors import InternalError, OptionError
 from understudy.faces.regions import Region
 from understudy.family import FaceParts, SwapResult
@@ -21,7 +23,9 @@ from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.project import Project
 from understudy.jobs.region_files import name_of
-from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, open_reenactor
+from understudy.jobs.regional_detail import RegionalDetail
+from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, in_canonical_crop, open_reenactor
+from understudy.jobs.regional_maps import crop_side, map_side, smaller_map, without_gaps
 from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
 from understudy.jobs.shot_frames import Plan, read_frames
 from understudy.jobs.track import FaceFinder
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int | None], None]
 _KEPT_SIDE = 256
-"""Most pixels a side of the maps that are kept."""
+"""Most pixels a side of the shares that are kept; they are smooth, so that maps of more pixels are drawn from them."""
 _LOOKED_AT = 24
 """Frames of a shot whose looks are averaged."""
 
@@ -54,7 +58,7 @@ class RegionalShot:
 
     Attributes:
         identities: the one whose face is put on.
-        size: side of its crops, pixels.
+        size: side of its crops, pixels; no less than the editor's.
         oval_share: height of the face in them.
         seam: how its crops are laid in.
     """
@@ -68,14 +72,17 @@ class RegionalShot:
         parser: Parser,
         source: Source,
         reenactor: Reenactor,
+        detail: RegionalDetail | None = None,
     ) -> None:
         self.identities = (identity,)
-        self.size, self.oval_share, self.seam = editor.size, editor.oval_share, options.seam
+        self.size, self.oval_share, self.seam = crop_side(editor), editor.oval_share, options.seam
         self._options, self._editor = options, editor
         self._parser, self._source, self._reenactor = parser, source, reenactor
+        self._detail = detail
         self._maps: dict[tuple[int, int], bytes] = {}
         self._order: dict[int, list[int]] = {}
-        self._side = min(editor.map_size, _KEPT_SIDE)
+        self._map_side = map_side(editor)
+        self._side = min(self._map_side, _KEPT_SIDE)
         self._target: dict[int, _Look] = {}
         self._driven: dict[int, _Look] = {}
         self._moving = False
@@ -163,12 +170,24 @@ class RegionalShot:
                 source = _Look(values=self._source.values, shown=self._source.shown)
         joined = self._editor.join(
             FaceParts(regions=regions, values=target.values, shown=target.shown),
-            FaceParts(regions=_sized(driven.regions, len(regions)), values=source.values, shown=source.shown),
+            FaceParts(regions=driven.regions, values=source.values, shown=source.shown),
             regions=self._options.regions,
             order=self._options.order,
             moving=self._moving,
         )
-        return self._editor.make(joined.values[None], joined.regions[None])[0], joined.matte
+        small = smaller_map(joined.regions, self._editor.map_size)
+        made = enlarged(self._editor.make(joined.values[None], small[None])[0], self.size)
+        if self._detail is not None:
+            made = self._detail.add(
+                made,
+                joined,
+                crop=crop,
+                regions=regions,
+                mesh=in_canonical_crop(face.landmarks, self.oval_share),
+                driven=self._reenactor.mesh(face.landmarks),
+                shown=source.shown,
+            )
+        return made, resized(joined.matte, self.size)
 
     def _calm(self, number: int, track: int) -> np.ndarray:
         """The shares (s, s, 12) of a frame, averaged over the frames about it."""
@@ -183,27 +202,24 @@ class RegionalShot:
         return total / np.float32(255 * len(near))
 
     def _labels(self, shares: np.ndarray) -> np.ndarray:
-        """Shares of any size as a region map of the editor's."""
-        size = self._editor.map_size
+        """Shares of any size as a region map."""
+        size = self._map_side
         if len(shares) != size:
             parts = [np.ascontiguousarray(shares[..., k : k + 4]) for k in range(0, len(Region), 4)]
             shares = np.concatenate(
                 [cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR) for part in parts], -1
             )
-        return shares.argmax(-1).astype(np.uint8)
+        return without_gaps(shares.argmax(-1).astype(np.uint8))
 
     def _look(self, crop: np.ndarray, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = self._editor.read(np.asarray(crop, np.float32)[None], regions[None])
+        regions = smaller_map(regions, self._editor.map_size)
+        found = self._editor.read(resized(np.asarray(crop, np.float32), self._editor.size)[None], regions[None])
         return found.values[0], found.shown[0]
 
 
 def _mean(looks: Sequence[tuple[np.ndarray, np.ndarray]]) -> _Look:
     values, shown = mean_textures(np.stack([look[0] for look in looks]), np.stack([look[1] for look in looks]))
     return _Look(values=values, shown=shown)
-
-
-def _sized(regions: np.ndarray, size: int) -> np.ndarray:
-    return regions if len(regions) == size else cv2.resize(regions, (size, size), interpolation=cv2.INTER_NEAREST)
 
 
 def named_regions(words: Sequence[str]) -> tuple[Region, ...]:
@@ -265,4 +281,10 @@ def open_regional(
     reenactor, weights = open_reenactor(regional.reenact, source, editor=editor, parser=parser, device=options.device)
     if weights is not None:
         record.add_weights(weights)
-    return RegionalShot(options.identity, regional, editor=editor, parser=parser, source=source, reenactor=reenactor)
+    detail = None
+    if options.composite.own_detail > 0:
+        detail = RegionalDetail(source, editor=editor, options=options.composite)
+    record.options["own_detail_pictures"] = 0 if detail is None else len(detail)
+    return RegionalShot(
+        options.identity, regional, editor=editor, parser=parser, source=source, reenactor=reenactor, detail=detail
+    )

@@ -13,6 +13,7 @@ from understudy.errors import MediaError, OptionError
 from understudy.faces.align import CropTransform, canonical_transform
 from understudy.jobs.picture_consent import picture_consent
 from understudy.jobs.project import Project, require_consent
+from understudy.jobs.regional_maps import map_side, smaller_map
 from understudy.jobs.still_face import face_of_still
 from understudy.jobs.track import FaceFinder, track_clip
 from understudy.media.clip import open_clip
@@ -36,7 +37,7 @@ class SourceFace:
         view: (H, W, 3) float32 RGB, view space.
         landmarks: (478, 3) pixels of it.
         transform: its canonical crop.
-        face: crop and regions as the editor sees them.
+        face: the crop that the editor sees, and its regions, which may be finer.
     """
 
     view: np.ndarray
@@ -136,13 +137,14 @@ def read_source(
                     alone=True,
                 )
         view, transform = frame.view(), canonical_transform(face)
-        read = region_face(view, face.landmarks, transform, editor, parser)
+        read = region_face(view, face.landmarks, transform, editor, parser, map_side=map_side(editor))
         faces.append(SourceFace(view=view, landmarks=face.landmarks, transform=transform, face=read))
-        found = editor.read(read.crop[None], read.regions[None])
+        regions = smaller_map(read.regions, editor.map_size)
+        found = editor.read(read.crop[None], regions[None])
         own = found.values[0]
         if fit:
             own, _ = editor.optimise(
-                read.crop, read.regions, own, steps=fit, progress=lambda step, total: progress("fit", step, total)
+                read.crop, regions, own, steps=fit, progress=lambda step, total: progress("fit", step, total)
             )
         values.append(own)
         shown.append(found.shown[0])

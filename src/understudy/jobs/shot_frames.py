@@ -17,7 +17,7 @@ import numpy as np
 from understudy.composite.face import FacePatch, composite_patch, fit_face_grade
 from understudy.composite.grade import Grade, apply_grade
 from understudy.composite.matte import OcclusionHook
-from understudy.composite.options import CompositeOptions
+from understudy.composite.options import OWN_DETAIL_SIZE, CompositeOptions
 from understudy.composite.own_detail import OwnDetail
 from understudy.composite.regions import lay_regions
 from understudy.composite.steady import steady_grade
@@ -261,7 +261,10 @@ def _finish(work: _Work, mesh: np.ndarray, recipe: Recipe) -> None:
     assert swapped is not None
     if recipe.own_detail is not None and options.own_detail > 0:
         crop = recipe.own_detail.add(
-            swapped.crop, mesh, strength=options.own_detail, detail_size=options.own_detail_size
+            swapped.crop,
+            mesh,
+            strength=options.own_detail,
+            detail_size=OWN_DETAIL_SIZE if options.own_detail_size is None else options.own_detail_size,
         )
         size = crop.shape[0]
         matte = swapped.matte if swapped.matte is None else resized(swapped.matte, size)

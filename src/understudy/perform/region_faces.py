@@ -26,7 +26,7 @@ class RegionFace:
 
     Attributes:
         crop: (size, size, 3) float32 RGB in [0, 1], view space.
-        regions: (map_size, map_size) uint8 of the same square.
+        regions: (h, h) uint8 of the same square.
         transform: plate pixels to the crop's unit square.
     """
 
@@ -67,7 +67,13 @@ def find_editor(checkpoint: Path | None, method: str | None = None) -> tuple[Fam
 
 
 def region_face(
-    view: np.ndarray, landmarks: np.ndarray, transform: CropTransform, editor: RegionEditor, parser: Parser
+    view: np.ndarray,
+    landmarks: np.ndarray,
+    transform: CropTransform,
+    editor: RegionEditor,
+    parser: Parser,
+    *,
+    map_side: int | None = None,
 ) -> RegionFace:
     """Read one face of a picture.
 
@@ -75,12 +81,13 @@ def region_face(
         view: (H, W, 3) float32 RGB, view space.
         landmarks: (478, 2 or 3) plate pixels.
         transform: the face's canonical crop (``faces.align.canonical_transform``).
+        map_side: pixels a side of the region map; None for as many as the editor makes use of.
     """
     crop = scaled(transform, editor.oval_share)
     reading = read_face(view, landmarks, transform, parser)
     return RegionFace(
         crop=np.clip(crop.to_crop(np.asarray(view, np.float32), editor.size), 0, 1),
-        regions=crop_regions(reading, crop, editor.map_size),
+        regions=crop_regions(reading, crop, map_side or editor.map_size),
         transform=crop,
     )
 

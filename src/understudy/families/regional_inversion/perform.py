@@ -26,6 +26,9 @@ from understudy.tensors import choose_device
 
 MAP_SIDE = 512
 """Most pixels a side that a region map is asked for; the published code's."""
+_BLURRED = 5.0
+"""Standard deviation of what these networks blur, in pixels of theirs: a mouth's corner or a lid's line of `preview` is no
+sharper."""
 
 
 class RegionalPerformer:
@@ -49,6 +52,7 @@ class RegionalPerformer:
         settings = network.settings
         self.size, self.oval_share = settings.size, settings.oval_share
         self.map_size = min(settings.size, MAP_SIDE)
+        self.detail_size = _BLURRED / settings.size
 
     @torch.inference_mode()
     def read(self, crops: np.ndarray, regions: np.ndarray) -> Textures:
@@ -95,7 +99,8 @@ class RegionalPerformer:
         Raises:
             OptionError: an unknown region or order, or maps of unlike size.
         """
-        return recompose.join_faces(target, driven, regions=regions, order=order, moving=moving, side=self.size)
+        side = max(self.size, len(target.regions))
+        return recompose.join_faces(target, driven, regions=regions, order=order, moving=moving, side=side)
 
     def terms(self) -> tuple[dict[str, float], tuple[str, ...]]:
         """The loss terms that :meth:`optimise` has, with their weights: the preset's without the adversarial one; and those whose

@@ -2,8 +2,9 @@
 
 Shape is a region map, texture a row of numbers a region. The paper stitches the target's background and neck, then the driven
 face's inner regions, then the target's hair, glasses, ears and earrings on top; what stays empty is skin. The published code lays
-the target's hair and ears below the inner face instead, and nothing of the face over the target's background. A region that is
-not asked for stays the target's; one asked for in part has a shape between both.
+the target's hair and ears below the inner face instead, and nothing of the face over the target's background. A third order is
+ours: the paper's, but inside the target's head, whose neck and ears stay. A region that is not asked for stays the target's; one
+asked for in part has a shape between both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from understudy.faces.parse import depth
 from understudy.faces.regions import Region
 from understudy.family import FaceParts, JoinedFace
 
-Order = Literal["paper", "code"]
+Order = Literal["paper", "code", "inside"]
 
 TEXTURES = (
     *(Region.BROWS, Region.EYES, Region.NOSE, Region.MOUTH),
@@ -34,7 +35,8 @@ ABOVE = (Region.HAIR, Region.GLASSES, Region.EARS, Region.EARRINGS)
 KEPT_IN_PICTURE = (Region.BACKGROUND, Region.EARRINGS, Region.HAIR)
 """Regions of a swapped face that the target's own pixels stay in (published code)."""
 KEPT_IN_FOOTAGE = (*KEPT_IN_PICTURE, Region.EARS, Region.NECK)
-"""The same for footage (the published code for video): necks and ears that are made anew would shimmer."""
+"""The same for footage (the published code for video): necks and ears that are made anew would shimmer. And for our own order:
+parsers take collars for necks."""
 _EMPTY = 255
 
 
@@ -107,7 +109,7 @@ def swap_regions(
     free = np.ones(target.shape, bool) if order == "paper" else target != Region.BACKGROUND
     for region in SHAPES:
         canvas[between(target == region, driven == region, taken[region]) & free] = region
-    for region in ABOVE if order == "paper" else (Region.GLASSES,):
+    for region in (Region.GLASSES,) if order == "code" else ABOVE:
         canvas[target == region] = region
     holes = canvas == _EMPTY
     canvas[holes] = Region.SKIN
@@ -263,20 +265,23 @@ def join_faces(
     Args:
         target, driven: the plate's face, and the source's doing the same.
         regions: those to swap, each perhaps in part (:func:`parse_strengths`); none is all that a swap takes.
-        order: ``paper`` or ``code``.
+        order: ``paper``, ``code`` or ``inside``.
         moving: the picture is a frame of footage.
         side: of the matte, pixels.
 
     Raises:
         OptionError: an unknown region or order, or maps of unlike size.
     """
-    if order not in ("paper", "code"):
-        raise OptionError(f"--order {order}: choose paper or code.")
+    if order not in ("paper", "code", "inside"):
+        raise OptionError(f"--order {order}: choose paper, code or inside.")
     named = parse_strengths(regions) if regions else None
     strengths = everything() if named is None else named
     shape = swap_regions(target.regions, driven.regions, strengths, order=order)
     values = swap_textures(target.values, driven.values, strengths, target_has=target.shown, driven_has=driven.shown)
-    taken = np.array([strengths.get(region, 0.0) > 0 for region in Region])
-    shape = with_known_looks(shape, target.shown | (driven.shown & taken))
-    mask = foreground(shape, strengths=named, kept=KEPT_IN_FOOTAGE if moving else KEPT_IN_PICTURE)
-    return JoinedFace(regions=shape.regions, values=values, matte=soft_edge(mask, side))
+    asked = np.array([strengths.get(region, 0.0) for region in Region], np.float32)
+    shape = with_known_looks(shape, target.shown | (driven.shown & (asked > 0)))
+    kept = KEPT_IN_FOOTAGE if moving or order == "inside" else KEPT_IN_PICTURE
+    mask = foreground(shape, strengths=named, kept=kept)
+    if order == "inside":
+        mask &= target.regions != Region.BACKGROUND
+    return JoinedFace(regions=shape.regions, values=values, strengths=asked, matte=soft_edge(mask, side))

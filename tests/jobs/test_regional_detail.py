@@ -1,0 +1,134 @@
+"""Detail of swaps by region: whose, where, and how much, with pictures of noise on faces of one shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from understudy.composite.options import CompositeOptions
+from understudy.faces.align import CropTransform, mean_mesh
+from understudy.faces.regions import Region
+from understudy.family import JoinedFace
+from understudy.jobs.regional_detail import RegionalDetail
+from understudy.jobs.regional_source import Source, SourceFace
+from understudy.perform.region_faces import RegionFace
+
+SIDE = 64
+SHOWN = np.ones(12, bool)
+
+
+class Editor:
+    """Small faces, so that the test is quick."""
+
+    size = map_size = SIDE
+    oval_share, detail_size = 0.5, 0.04
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("understudy.jobs.regional_maps.FINE_SIDE", SIDE)
+
+
+def mesh() -> np.ndarray:
+    return (0.5 * mean_mesh() + (0.5, 0.5, 0)).astype(np.float32)
+
+
+def regions() -> np.ndarray:
+    labels = np.full((SIDE, SIDE), int(Region.HAIR), np.uint8)
+    labels[6:58, 12:52] = Region.SKIN
+    labels[36:52, 18:46] = Region.LIPS
+    return labels
+
+
+def noise(seed: int) -> np.ndarray:
+    picture = 0.5 + 0.08 * np.random.default_rng(seed).standard_normal((SIDE, SIDE, 1))
+    return np.repeat(picture, 3, -1).clip(0, 1).astype(np.float32)
+
+
+def source(picture: np.ndarray, labels: np.ndarray) -> Source:
+    transform = CropTransform(matrix=np.array([[1 / SIDE, 0, 0], [0, 1 / SIDE, 0]]))
+    face = SourceFace(
+        view=picture,
+        landmarks=mesh() * SIDE,
+        transform=transform,
+        face=RegionFace(crop=picture, regions=labels, transform=transform),
+    )
+    return Source(faces=(face,), values=np.zeros((12, 2), np.float32), shown=SHOWN)
+
+
+def added(
+    labels: np.ndarray,
+    strengths: dict[Region, float],
+    *,
+    of_source: np.ndarray | None = None,
+    shown: np.ndarray = SHOWN,
+    own_detail: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(s, s) how much of the source's and of the plate's detail a flat face got, by correlation in windows of 9."""
+    theirs, plates = noise(1), noise(2)
+    subject = RegionalDetail(
+        source(theirs, regions() if of_source is None else of_source),
+        editor=Editor(),  # type: ignore[arg-type]
+        options=CompositeOptions(own_detail=own_detail),
+    )
+    shares = np.zeros(12, np.float32)
+    for region, strength in strengths.items():
+        shares[region] = strength
+    joined = JoinedFace(
+        regions=labels, values=np.zeros((12, 2)), strengths=shares, matte=np.ones((SIDE, SIDE), np.float32)
+    )
+    flat = np.full((SIDE, SIDE, 3), 0.5, np.float32)
+    result = subject.add(flat, joined, crop=plates, regions=regions(), mesh=mesh(), driven=mesh(), shown=shown)
+    return tuple(share(result[..., 0] - 0.5, one[..., 0] - 0.5) for one in (theirs, plates))  # type: ignore[return-value]
+
+
+def share(result: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    import cv2
+
+    blur = lambda x: cv2.GaussianBlur(x, (0, 0), 3)  # noqa: E731
+    high = picture - cv2.GaussianBlur(picture, (0, 0), 0.04 * SIDE)
+    return blur(result * high) / blur(high * high)
+
+
+LIPS, SKIN, HAIR = (44, 32), (24, 32), (30, 4)
+
+
+def test_swapped_regions_get_the_sources_detail_and_others_the_plates() -> None:
+    theirs, plates = added(regions(), {Region.LIPS: 1.0})
+    assert theirs[LIPS] > 0.7 and abs(plates[LIPS]) < 0.2
+    for place in (SKIN, HAIR):
+        assert plates[place] > 0.85 and abs(theirs[place]) < 0.15
+
+
+def test_a_region_swapped_in_part_gets_both() -> None:
+    theirs, plates = added(regions(), {Region.SKIN: 0.5, Region.LIPS: 0.5})
+    assert theirs[SKIN] == pytest.approx(0.5, abs=0.12) and plates[SKIN] == pytest.approx(0.5, abs=0.12)
+
+
+def test_hair_and_glasses_of_the_source_stay_behind() -> None:
+    hidden = regions()
+    hidden[14:34, 20:44] = Region.GLASSES
+    theirs, plates = added(regions(), dict.fromkeys((Region.SKIN, Region.LIPS), 1.0), of_source=hidden)
+    assert abs(theirs[SKIN]) < 0.1 and plates[SKIN] > 0.85
+    assert theirs[LIPS] > 0.85
+
+
+def test_detail_of_another_region_is_not_the_plates_to_give() -> None:
+    """Skin where the plate has lips, of a source that shows nothing there: it stays as it was made."""
+    new, unseen = regions(), np.full((SIDE, SIDE), int(Region.HAIR), np.uint8)
+    new[new == Region.LIPS] = Region.SKIN
+    theirs, plates = added(new, {Region.SKIN: 1.0}, of_source=unseen)
+    assert abs(theirs[LIPS]) < 0.1 and plates[LIPS] < 0.4
+
+
+def test_a_region_that_the_source_never_shows_is_the_plates() -> None:
+    shown = SHOWN.copy()
+    shown[Region.LIPS] = False
+    theirs, plates = added(regions(), {Region.SKIN: 1.0, Region.LIPS: 1.0}, shown=shown)
+    assert plates[LIPS] > 0.7 and abs(theirs[LIPS]) < 0.25
+    assert theirs[SKIN] > 0.85
+
+
+def test_strength_of_all_detail() -> None:
+    theirs, _ = added(regions(), {Region.SKIN: 1.0}, own_detail=0.5)
+    assert theirs[SKIN] == pytest.approx(0.5, abs=0.08)
