@@ -1,4 +1,4 @@
-"""The five losses and the two phases of Algorithm 1 (paper 003, section 3.3), and four terms of our own for pictures in pairs.
+"""The five losses and the two phases of Algorithm 1 (paper 003, section 3.3), and six terms of our own for pictures in pairs.
 
 Every term has a weight in :class:`LossSettings`; what a weight of 0 makes needless is not computed. D is cross entropy for
 expressions and mean squared error for action units; |.| is the mean absolute difference; pictures are in [-1, 1].
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = ("cycle", "adversarial", "drive", "warp", "refine")
 """The paper's terms, in the order of eq. 10."""
-OWN = ("pair", "features", "smooth", "points")
+OWN = ("pair", "features", "smooth", "points", "openings", "quiet")
 """Terms that the paper does not have."""
 
 
@@ -64,6 +64,16 @@ class LossSettings:
     points: float = 0.0
     """Of the distance between where the motion fetches the face's points from and where they are, in pixels of the network,
     where the data has points. Pictures alone pull a point only as far as its own blur reaches."""
+    points_moving: float = 0.0
+    """How much more a point counts that moves by a pixel or farther. Lids are a twentieth of the mesh: in its mean, eyes that
+    stay open are soon paid for."""
+    openings: float = 0.0
+    """Of O_r's mean absolute difference from the true answer inside the mouth, in pixels and in D_r's features, where the data's
+    points are the face's mesh. An open mouth is half a per cent of a picture: by the other terms stretched lips answer for it
+    nearly as well as teeth do."""
+    quiet: float = 0.0
+    """Of what the refinement changes outside mouths, where ``openings`` can tell them. Elsewhere the warped picture has all that
+    the still showed, at the still's own sharpness, and paint would veil it."""
     smooth: float = 0.0
     """Of the mean absolute difference of neighbouring motions, as share of ``coefficient``'s largest."""
 
@@ -80,12 +90,12 @@ class LossSettings:
     @property
     def refined_critic(self) -> bool:
         """D_r has work."""
-        return self.adversarial > 0 or self.drive > 0 or self.features > 0
+        return self.adversarial > 0 or self.drive > 0 or self.features > 0 or self.openings > 0
 
     @property
     def paired(self) -> bool:
         """Pictures whose true answer is known are asked for it."""
-        return self.pair > 0 or self.features > 0 or self.points > 0
+        return self.pair > 0 or self.features > 0 or self.points > 0 or self.openings > 0
 
     @property
     def warped_critic(self) -> bool:
@@ -159,6 +169,7 @@ def generator_loss(
     cycle: Generated | None,
     weights: LossSettings,
     settings: WarpingSettings,
+    elsewhere: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """l_g (eq. 10) without the terms of pairs, and its parts before their weights.
 
@@ -168,6 +179,7 @@ def generator_loss(
         signals: c_t.
         pictures: I.
         cycle: G(O_r, c_s); None when the cycle's term is off.
+        elsewhere: (B, 1, s, s) in [0, 1] where ``quiet`` counts; None where that is not known.
     """
     refined, warped = critics
     parts: dict[str, Tensor] = {}
@@ -187,6 +199,8 @@ def generator_loss(
             parts["cycle"] = parts["cycle"] + (cycle.warped - pictures).abs().mean()
             if weights.refine > 0:
                 parts["refine"] = parts["refine"] + (cycle.warped - cycle.refined).abs().mean()
+    if weights.quiet > 0 and elsewhere is not None:
+        parts["quiet"] = ((made.warped - made.refined).abs() * elsewhere).mean()
     if weights.smooth > 0:
         across, down = made.flow.diff(dim=3).abs().mean(), made.flow.diff(dim=2).abs().mean()
         parts["smooth"] = across + down
@@ -197,42 +211,59 @@ def generator_loss(
 
 
 def pair_loss(
-    critic: Critic, made: Generated, truth: Tensor, counts: Tensor, weights: LossSettings
+    critic: Critic,
+    made: Generated,
+    truth: Tensor,
+    counts: Tensor,
+    weights: LossSettings,
+    openings: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The terms ``pair`` and ``features``, and their parts before their weights.
+    """The terms ``pair``, ``features`` and ``openings``, and their parts before their weights.
 
     Args:
         critic: D_r, held.
         made: G(I, c_t).
         truth: (B, 3, s, s) the true answer, in [-1, 1].
         counts: (B, 1, s, s) how much each pixel counts; 0 throughout for pictures whose true answer is not known.
+        openings: (B, 1, s, s) in [0, 1], the insides of ``truth``'s mouths; None where they are not known.
     """
-    total, parts = truth.new_zeros(()), {}
+    parts: dict[str, Tensor] = {}
     if weights.pair > 0:
-        of = lambda x: ((x - truth).abs() * counts).sum() / (counts.sum() * 3).clamp_min(1e-6)  # noqa: E731
-        parts["pair"] = of(made.refined) + of(made.warped)
-        total = total + weights.pair * parts["pair"]
-    if weights.features > 0:
-        pair = critic.features(torch.cat([made.refined, truth]))
-        differences = []
-        for answer in pair[:4]:  # below 8² pixels there is little left to compare
-            ours, theirs = answer.float().chunk(2)
-            here = functional.adaptive_avg_pool2d(counts, (answer.shape[2], answer.shape[3]))
-            size = theirs.detach().abs().mean().clamp_min(1e-6)
-            difference = ((ours - theirs.detach()).abs() * here).sum() / (here.sum() * ours.shape[1]).clamp_min(1e-6)
-            differences.append(difference / size)
-        parts["features"] = torch.stack(differences).mean()
-        total = total + weights.features * parts["features"]
+        parts["pair"] = _apart(made.refined, truth, counts) + _apart(made.warped, truth, counts)
+    if weights.features > 0 or openings is not None:
+        answers = [answer.float().chunk(2) for answer in critic.features(torch.cat([made.refined, truth]))[:4]]
+        if weights.features > 0:
+            parts["features"] = _features_apart(answers, counts)
+        if openings is not None:
+            parts["openings"] = _apart(made.refined, truth, openings) + _features_apart(answers, openings)
+    total = truth.new_zeros(())
+    for name, part in parts.items():
+        total = total + getattr(weights, name) * part
     return total, parts
 
 
-def point_loss(flow: Tensor, coefficient: float, points: Tensor, target_points: Tensor) -> Tensor:
+def _apart(answer: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    return ((answer - truth).abs() * counts).sum() / (counts.sum() * answer.shape[1]).clamp_min(1e-6)
+
+
+def _features_apart(answers: Sequence[tuple[Tensor, ...]], counts: Tensor) -> Tensor:
+    """Mean over levels of ours from theirs, each as share of theirs; below 8² pixels there is little left to compare."""
+    differences = []
+    for ours, theirs in answers:
+        here = functional.adaptive_avg_pool2d(counts, (ours.shape[2], ours.shape[3]))
+        size = theirs.detach().abs().mean().clamp_min(1e-6)
+        differences.append(_apart(ours, theirs.detach(), here) / size)
+    return torch.stack(differences).mean()
+
+
+def point_loss(flow: Tensor, coefficient: float, points: Tensor, target_points: Tensor, moving: float = 0.0) -> Tensor:
     """Mean distance in pixels: the answer at a point's target must be fetched from the point, p_t + F(p_t) = p. Points that
     are not known (NaN) do not count.
 
     Args:
         flow: (B, 2, s, s) in [-1, 1], before the coefficient.
         points, target_points: (B, P, 2) in the picture's unit square.
+        moving: how much more a point counts that moves by a pixel or farther; less of it for shorter ways.
     """
     size = flow.shape[-1]
     known = torch.isfinite(points + target_points).all(-1)
@@ -244,7 +275,8 @@ def point_loss(flow: Tensor, coefficient: float, points: Tensor, target_points: 
     wanted = (points - target_points) * spread
     error = 2 * coefficient * found[:, :, 0].mT - wanted
     length = (error.square().sum(-1) + 1e-10).sqrt()
-    return (length * known).sum() / known.sum().clamp_min(1) * ((size - 1) / 2)
+    counts = known * (1 + moving * (((points - target_points) * size).norm(dim=-1)).clamp(max=1))
+    return (length * counts).sum() / counts.sum().clamp_min(1) * ((size - 1) / 2)
 
 
 def target_signals(

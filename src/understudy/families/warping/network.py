@@ -4,7 +4,7 @@ With width n and c signals, at 128² (7x7 s2 reads: kernel 7, stride 2, padding 
 
     encoding    7x7 s2 (3+c)->n IN ReLU, 4x4 s2 n->2n IN ReLU, 6 x [3x3 IN ReLU 3x3 IN] + skip
     flow_pred   4x4 s2 up 2n->n IN ReLU, 6x6 s2 up n->2, tanh
-    refine      7x7 s2 3->n ELU, 4 x [3x3 ELU 3x3] + skip, 6x6 s2 up n->3, clamped to [-1, 1]
+    refine      7x7 s2 3->n ELU, 4 x [3x3 ELU 3x3] + skip, 6x6 s2 up n->3, clamped to [-1, 1] (``masked``: 5->n, n->4)
     critic      6 x [4x4 s2, LeakyReLU(0.01)] 3->m->2m->4m->4m->4m->4m; heads 3x3 4m->1 (realism, D_r only) and 2x2 4m->c (signals)
 
 The generator has no biases but those of its normalisations. Module names and their order are the published code's, so that its
@@ -24,6 +24,7 @@ from understudy.errors import OptionError
 UNITS = 17
 MOTION_BLOCKS, REFINE_BLOCKS = 6, 4  # section 3.2
 HALVINGS = 6  # of a critic: 128² to 2²
+MASK_START, MASK_REACH = -2.0, 4.0  # logits: an untrained mask lets an eighth of the paint through, a shut one 0.0025
 INITIAL = 0.02  # standard deviation of all weights in the published code; the paper names none
 
 
@@ -50,6 +51,13 @@ class WarpingSettings:
     """Ours: the signal also scales and shifts what the motion network's blocks normalise. A tiled signal is the same everywhere,
     and what is the same everywhere the first normalisation takes off: as published, only its trace along the borders gets
     through."""
+    masked: bool = False
+    """Ours, with ``quick_start``: the refinement sees the motion beside the warped picture, and what it adds goes through a mask
+    of its own. From the warped picture alone stretched lips look much like lips, and without a mask it can only keep still
+    where nothing is hidden by adding nothing anywhere."""
+    leak: float = 0.0
+    """Ours: slope below zero of the ReLU before the motion's last layer. At 0, as published, places where none of its channels
+    is above zero stand still and learn nothing: a network that has learnt mouths has made all else such a place, lids too."""
     size: int = 128
     """Side of the pictures, pixels."""
     oval_share: float = 0.5
@@ -68,6 +76,12 @@ class WarpingSettings:
             raise OptionError(
                 f"warping: coefficient {self.coefficient}, unit_scale {self.unit_scale} and oval_share {self.oval_share} "
                 f"must be positive, and the first and last at most 1."
+            )
+        if not 0 <= self.leak < 1:
+            raise OptionError(f"warping: leak {self.leak} must be 0 or more and below 1.")
+        if self.masked and not self.quick_start:
+            raise OptionError(
+                "warping: masked needs quick_start; a mask is laid on what is added to the warped picture."
             )
         if len(self.expressions) == 1:
             raise OptionError(
@@ -133,24 +147,24 @@ def _encoding(signals: int, n: int) -> nn.Sequential:
     )
 
 
-def _flow_pred(n: int) -> nn.Sequential:
+def _flow_pred(n: int, leak: float) -> nn.Sequential:
     return nn.Sequential(
         nn.ConvTranspose2d(2 * n, n, 4, stride=2, padding=1, bias=False),
         nn.InstanceNorm2d(n, affine=True),
-        nn.ReLU(),
+        nn.LeakyReLU(leak) if leak else nn.ReLU(),
         nn.ConvTranspose2d(n, 2, 6, stride=2, padding=2, bias=False),
         nn.Tanh(),
     )
 
 
-def _refine(n: int, halvings: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(3, n, 7, stride=2, padding=3, bias=False), nn.ELU()]
+def _refine(n: int, halvings: int, masked: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(3 + 2 * masked, n, 7, stride=2, padding=3, bias=False), nn.ELU()]
     if halvings == 2:
         layers += [nn.Conv2d(n, 2 * n, 4, stride=2, padding=1, bias=False), nn.ELU()]
     layers += [PlainBlock(n * halvings) for _ in range(REFINE_BLOCKS)]
     if halvings == 2:
         layers += [nn.ConvTranspose2d(2 * n, n, 4, stride=2, padding=1, bias=False), nn.ELU()]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(n, 3, 6, stride=2, padding=2, bias=False))
+    return nn.Sequential(*layers, nn.ConvTranspose2d(n, 3 + masked, 6, stride=2, padding=2, bias=False))
 
 
 def warp(pictures: Tensor, offsets: Tensor) -> Tensor:
@@ -185,8 +199,8 @@ class Generator(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoding = _encoding(settings.signals, settings.width)
-        self.flow_pred = _flow_pred(settings.width)
-        self.refine = _refine(settings.width, settings.refine_halvings)
+        self.flow_pred = _flow_pred(settings.width, settings.leak)
+        self.refine = _refine(settings.width, settings.refine_halvings, settings.masked)
         self.modulation = nn.ModuleList(
             nn.Linear(settings.signals, 4 * settings.width) for _ in range(MOTION_BLOCKS if settings.modulated else 0)
         )
@@ -205,8 +219,17 @@ class Generator(nn.Module):
         """(B, C, s, s) warped by (B, 2, s, s) flow."""
         return warp(pictures, 2 * self.settings.coefficient * flow)
 
-    def refined(self, warped: Tensor) -> Tensor:
-        """O_r of O_w. No tanh: colours that are right already should cost nothing."""
+    def refined(self, warped: Tensor, flow: Tensor | None = None) -> Tensor:
+        """O_r of O_w, and of the flow that made it where the refinement is masked (None: there was none). No tanh: colours that
+        are right already should cost nothing."""
+        if self.settings.masked:
+            # Held: the motion is there to move, not to tell the refinement what to paint.
+            flow = torch.zeros_like(warped[:, :2]) if flow is None else flow.detach().to(warped.dtype)
+            # A mask that could shut altogether would learn nothing any more, and soon it is shut everywhere.
+            painted, mask = self.refine(torch.cat([warped, flow], 1)).float().split((3, 1), 1)
+            return (warped + painted * torch.sigmoid(MASK_REACH * torch.tanh(mask / MASK_REACH) + MASK_START)).clamp(
+                -1, 1
+            )
         painted = self.refine(warped).float()
         return (warped + painted if self.settings.quick_start else painted).clamp(-1, 1)
 
@@ -219,7 +242,7 @@ class Generator(nn.Module):
         """
         flow = self.motion(pictures, signals) * strength
         warped = self.carry(pictures, flow)
-        return Generated(refined=self.refined(warped), warped=warped, flow=flow)
+        return Generated(refined=self.refined(warped, flow), warped=warped, flow=flow)
 
 
 class Critic(nn.Module):

@@ -83,7 +83,7 @@ class WarpingAnimator:
             # The last place fills a chunk up; its answer is the same each time.
             factor = torch.from_numpy(strength[places])[:, None, None, None].to(self.device)
             flow = (self._flow(pictures, rows[places]) - rest) * factor
-            made = self.generator.refined(self.generator.carry(pictures, flow))
+            made = self.generator.refined(self.generator.carry(pictures, flow), flow)
             if added is not None:
                 made = made - self.generator.carry(added.expand(CHUNK, -1, -1, -1), flow)
             made = (made.clamp(-1, 1) + 1) / 2

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from understudy.blocks.held import held
 from understudy.errors import DatasetError
+from understudy.faces.boundary import MOUTH, load_topology, opening_masks
+from understudy.faces.topology import NUM_POINTS
 from understudy.families.warping.losses import (
     LossSettings,
     critic_loss,
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 HOUSE_SCALE = 5.0
 """Intensity that a portion's units hold as 1."""
+LINES = "face17"
+"""The lines of the mesh by which mouths are found."""
+RIM = 2
+"""Pixels about an open mouth in which painting is free."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,10 @@ class Shown:
     """(B, P, 2) points of the face in I, in the unit square; where known."""
     target_points: Tensor | None = None
     """(B, P, 2) the same points in ``truth``."""
+    openings: Tensor | None = None
+    """(B, 1, s, s) in [0, 1]: the inside of ``truth``'s mouth, where the loss asks and its mesh is known."""
+    elsewhere: Tensor | None = None
+    """(B, 1, s, s) in [0, 1]: all that is no mouth, where ``openings`` tell; 0 for other pictures."""
 
 
 class WarpingTrainable:
@@ -115,6 +126,8 @@ class WarpingTrainable:
             drawn = torch.where(told[:, None], known, drawn)
             counts = 1 + self.losses.pair_face * torch.cat([p.weights for p in batch]).float()
             counts = counts * told[:, None, None, None]
+        targets = _joined([p.target_points for p in batch])
+        openings, elsewhere = self._mouths(targets, counts)
         return Shown(
             pictures=inputs.float() * 2 - 1,
             signals=signals,
@@ -123,8 +136,25 @@ class WarpingTrainable:
             counts=counts,
             generator=generator,
             points=_joined([p.points for p in batch]),
-            target_points=_joined([p.target_points for p in batch]),
+            target_points=targets,
+            openings=openings,
+            elsewhere=elsewhere,
         )
+
+    def _mouths(self, points: Tensor | None, counts: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """(B, 1, s, s) the insides of mouths, rims included, and all that is no mouth; 0 for faces that are not known."""
+        if self.losses.openings <= 0 or points is None or points.shape[1] != NUM_POINTS:
+            return None, None
+        size = self.warping.settings.size
+        known = torch.isfinite(points).flatten(1).all(1) & (counts > 0).flatten(1).any(1)
+        drawn = opening_masks(
+            points.nan_to_num().double().cpu().numpy() * size, load_topology(LINES), size, openings=MOUTH
+        )
+        openings = torch.from_numpy(drawn)[:, None].to(points.device)
+        # Lips cast a shade and mix with what lies behind them.
+        around = functional.max_pool2d(openings, 2 * RIM + 1, stride=1, padding=RIM)
+        known = known[:, None, None, None]
+        return openings * known, (1 - around) * known
 
     def loss(self, phase: str, batch: Sequence[Portion], fade: float) -> tuple[Tensor, Mapping[str, Tensor]]:
         network = self.warping
@@ -152,17 +182,33 @@ class WarpingTrainable:
             made = network.generator(shown.pictures, shown.targets)
             cycle = network.generator(made.refined, shown.signals) if self.losses.cycle > 0 else None
             total, parts = generator_loss(
-                critics, made, shown.targets, shown.pictures, cycle, self.losses, network.settings
+                critics,
+                made,
+                shown.targets,
+                shown.pictures,
+                cycle,
+                self.losses,
+                network.settings,
+                shown.elsewhere,
             )
             if self.losses.paired:
-                paired, figures = pair_loss(network.critic_refined, made, shown.truth, shown.counts, self.losses)
+                paired, figures = pair_loss(
+                    network.critic_refined, made, shown.truth, shown.counts, self.losses, shown.openings
+                )
                 total, parts = total + paired, parts | figures
             told = shown.counts.flatten(1).any(1)
             if self.losses.points > 0 and shown.points is not None and shown.target_points is not None and told.any():
                 parts["points"] = point_loss(
-                    made.flow[told], network.settings.coefficient, shown.points[told], shown.target_points[told]
+                    made.flow[told],
+                    network.settings.coefficient,
+                    shown.points[told],
+                    shown.target_points[told],
+                    self.losses.points_moving,
                 )
                 total = total + self.losses.points * parts["points"]
+            if shown.openings is not None:
+                painted = (made.refined - made.warped).abs()
+                parts["painted"] = (painted * shown.openings).sum() / (3 * shown.openings.sum()).clamp_min(1e-6)
         return total, parts
 
     @torch.no_grad()

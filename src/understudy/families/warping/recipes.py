@@ -106,7 +106,15 @@ def preview() -> Recipe:
     return Recipe(
         family="warping",
         preset="preview",
-        network={"width": 32, "coefficient": 0.15, "critic_width": 32, "quick_start": True, "modulated": True},
+        network={
+            "width": 32,
+            "coefficient": 0.15,
+            "critic_width": 32,
+            "quick_start": True,
+            "modulated": True,
+            "masked": True,
+            "leak": 0.1,
+        },
         losses={
             "cycle": 0.0,
             "adversarial": 0.01,
@@ -117,7 +125,10 @@ def preview() -> Recipe:
             "pair": 10.0,
             "features": 1.0,
             "smooth": 0.5,
-            "points": 0.3,
+            "points": 1.0,
+            "points_moving": 4.0,
+            "openings": 1.5,
+            "quiet": 10.0,
             "generator_every": 1,
             "critic_every": 2,
         },

@@ -71,5 +71,11 @@ def start(recipe: Recipe) -> WarpingTrainable:
                 f"{', '.join(str(getattr(settings, name)) for name in other)}); use the preset it was trained with, or leave "
                 f"--from out."
             )
-        network.generator.load_state_dict(earlier.state_dict())
+        weights = network.generator.state_dict()
+        # Of a refinement of another kind nothing fits, and nothing is missed: it begins anew, the motion goes on.
+        fitting = settings.masked == earlier.settings.masked
+        weights |= {
+            name: tensor for name, tensor in earlier.state_dict().items() if fitting or not name.startswith("refine.")
+        }
+        network.generator.load_state_dict(weights)
     return WarpingTrainable(network, LossSettings(**recipe.losses), seed=recipe.seed)

@@ -15,6 +15,8 @@ from understudy.blocks.held import held
 from understudy.checkpoint import ModelCard, read_card, save_checkpoint
 from understudy.dataset.batches import Portion
 from understudy.errors import CheckpointError, DatasetError, OptionError
+from understudy.faces.align import OVAL_CENTRE, mean_mesh
+from understudy.faces.boundary import MOUTH, load_topology, opening_masks
 from understudy.families.warping.losses import (
     LossSettings,
     critic_loss,
@@ -173,6 +175,39 @@ def test_untrained_quick_network_answers_with_its_picture() -> None:
     assert not made.flow.any()
 
 
+def test_a_masked_refinement_adds_through_its_mask_and_sees_the_motion() -> None:
+    torch.manual_seed(0)
+    generator = Generator(replace(TINY, masked=True)).requires_grad_(False)
+    picture, flow = torch.rand(1, 3, 64, 64) - 0.5, torch.rand(1, 2, 64, 64) - 0.5
+    answer = generator.refine(torch.cat([picture, flow], 1))
+    expected = picture + answer[:, :3] / (1 + torch.exp(2 - 4 * torch.tanh(answer[:, 3:] / 4)))
+    torch.testing.assert_close(generator.refined(picture, flow), expected.clamp(-1, 1))
+    still = generator.refined(picture)
+    torch.testing.assert_close(still, generator.refined(picture, torch.zeros_like(flow)))
+    assert not torch.allclose(still, generator.refined(picture, flow)), "what is hidden shows in the motion"
+
+
+def test_paint_tells_the_motion_nothing_through_what_it_sees() -> None:
+    """The motion learns from where it moves pixels to, not from what the refinement makes of it."""
+    torch.manual_seed(0)
+    generator = Generator(replace(TINY, masked=True))
+    flow = torch.zeros(1, 2, 64, 64, requires_grad=True)
+    generator.refined(torch.rand(1, 3, 64, 64), flow).sum().backward()
+    assert flow.grad is None and trained(generator.refine)
+
+
+def test_a_leak_lets_places_learn_that_stand_still() -> None:
+    """Where the last features are below zero throughout, the motion is nothing; only with a leak can it become something."""
+    torch.manual_seed(0)
+    for leak, learns in ((0.0, False), (0.1, True)):
+        generator = Generator(replace(TINY, leak=leak))
+        with torch.no_grad():
+            generator.flow_pred[1].bias.fill_(-20)  # type: ignore[union-attr]
+        flow = generator.motion(torch.rand(1, 3, 64, 64), torch.rand(1, 17))
+        flow.sum().backward()
+        assert bool(generator.flow_pred[3].weight.grad.any()) == bool(flow.any()) == learns  # type: ignore[union-attr]
+
+
 def test_a_tiled_signal_only_leaves_a_trace_along_the_borders() -> None:
     """What is the same everywhere instance normalisation takes off: away from the border no signal is left."""
     generator = Generator(replace(TINY, quick_start=False)).requires_grad_(False)
@@ -212,6 +247,8 @@ def test_published_weights_begin_at_002() -> None:
         {"size": 100},
         {"refine_halvings": 3},
         {"coefficient": 0.0},
+        {"masked": True},
+        {"leak": 1.0},
         {"expressions": ("smile",)},
     ],
 )
@@ -347,6 +384,32 @@ def test_pair_loss_by_hand() -> None:
     assert float(total) == pytest.approx(6.0)
 
 
+def test_openings_count_the_inside_of_mouths_alone() -> None:
+    """Half of the picture is mouth and off by 0.5; truth's level is 0.25, so each level of features is off by twice that."""
+    truth = torch.full((2, 3, 64, 64), 0.25)
+    refined, openings = truth.clone(), torch.zeros(2, 1, 64, 64)
+    openings[:1, :, 32:] = 1
+    refined[:1, :, 32:] += 0.5
+    refined[:, :, :32] = 9.0
+    made = Generated(refined=refined, warped=truth, flow=torch.zeros(2, 2, 64, 64))
+    weights = LossSettings(openings=1.5)
+    total, parts = pair_loss(Flat(0), made, truth, torch.ones(2, 1, 64, 64), weights, openings)
+    assert set(parts) == {"openings"} and float(parts["openings"]) == pytest.approx(0.5 + 2.0)
+    assert float(total) == pytest.approx(1.5 * 2.5)
+
+
+def test_quiet_charges_paint_where_no_mouth_is() -> None:
+    warped, elsewhere = torch.zeros(2, 3, 4, 4), torch.ones(2, 1, 4, 4)
+    elsewhere[0] = 0  # all of the first picture is mouth
+    made = Generated(refined=warped + 0.5, warped=warped, flow=torch.zeros(2, 2, 4, 4))
+    weights = LossSettings(**without(LossSettings().__dict__, ["cycle", "adversarial", "drive", "warp", "refine"]))  # type: ignore[arg-type]
+    weights = replace(weights, quiet=3.0)
+    signals, critics = torch.zeros(2, 17), (Flat(0), Flat(0))
+    total, parts = generator_loss(critics, made, signals, warped, None, weights, TINY, elsewhere)
+    assert set(parts) == {"quiet"} and float(total) == pytest.approx(3.0 * 0.25)
+    assert not generator_loss(critics, made, signals, warped, None, weights, TINY)[1], "where mouths are not known"
+
+
 def test_pair_features_are_zero_for_the_truth_itself() -> None:
     critic = Critic(TINY, realism=True)
     truth = torch.rand(2, 3, 64, 64)
@@ -384,7 +447,7 @@ def trained(module: nn.Module) -> bool:
 
 @pytest.mark.parametrize("preset", ["paper", "code", "preview"])
 def test_each_phase_trains_its_own_networks(preset: str) -> None:
-    subject: Trainable = trainable(preset, quick_start=False)
+    subject: Trainable = trainable(preset, quick_start=False, masked=False)
     network = subject.network
     assert isinstance(network, WarpingNetwork)
     critics = (network.critic_refined, network.critic_warped)
@@ -507,6 +570,71 @@ def test_a_little_training_brings_the_answer_nearer() -> None:
     assert figures[-1] < 0.5 * figures[0]
 
 
+def opened(settings: WarpingSettings = TINY, *, gap: float = 10.0) -> Portion:
+    """Two mean faces as the mesh has them; the answer's lower lip is ``gap`` pixels lower, and what parts is black."""
+    points = torch.from_numpy(mean_mesh()[None, :, :2] * 0.5 + np.array(OVAL_CENTRE)).float().repeat(2, 1, 1)
+    lower = [curve for curve in load_topology("face17").curves if curve.name in ("lower_lip_top", "lower_lip_bottom")]
+    places = [point for curve in lower for point in curve.points[1:-1]]
+    target = points.clone()
+    target[:, places, 1] += gap / settings.size
+    given = portion(settings, batch=2)
+    inputs = torch.full_like(given.inputs, 0.7)
+    mask = opening_masks(target.numpy() * settings.size, load_topology("face17"), settings.size, openings=MOUTH)
+    targets = inputs * (1 - torch.from_numpy(mask)[:, None])
+    return replace(given, inputs=inputs, targets=targets, points=points, target_points=target)
+
+
+def test_mouths_are_found_by_the_mesh_and_by_nothing_else() -> None:
+    subject = trainable("preview")
+    given = opened()
+    shown = subject.shown([given])
+    assert shown.openings is not None and shown.elsewhere is not None
+    inside = 1 - given.targets[:, :1] / 0.7
+    torch.testing.assert_close(shown.openings, inside, atol=1e-5, rtol=0)
+    assert not (shown.elsewhere * shown.openings).any() and float(shown.elsewhere.mean()) > 0.9
+    points = given.target_points
+    assert points is not None
+    unknown = points.clone()
+    unknown[0, 7] = torch.nan
+    part = subject.shown([replace(given, target_points=unknown)])
+    assert part.openings is not None and part.elsewhere is not None
+    assert not part.openings[0].any() and not part.elsewhere[0].any() and part.openings[1].any()
+    assert subject.shown([replace(given, points=points[:, :5], target_points=points[:, :5])]).openings is None
+    subject.losses = LossSettings(**FAMILY.recipe("paper").losses)
+    assert subject.shown([given]).openings is None
+
+
+def test_a_little_training_paints_the_mouth_and_nothing_else() -> None:
+    """Black behind lips that part is no pixel of the still: only paint can show it. At this rate the mask first shuts
+    everywhere; one that shuts for good is seen here as no paint at all."""
+    torch.manual_seed(0)
+    subject = trainable("preview", width=8, masked=True, quick_start=True)
+    losses = {"openings": 1.5, "quiet": 10.0}
+    subject.losses = LossSettings(cycle=0, adversarial=0, drive=0, warp=0, refine=0, **losses)
+    settings, generator = subject.warping.settings, subject.warping.generator
+    shown = subject.shown([opened(settings)])
+    assert shown.openings is not None and shown.elsewhere is not None
+    flow = torch.cat([torch.zeros_like(shown.openings), -0.3 * (shown.openings > 0.1)], 1)
+    critics = (subject.warping.critic_refined, subject.warping.critic_warped)
+    optimiser = torch.optim.Adam(generator.refine.parameters(), lr=3e-3)
+    figures = []
+    for _ in range(160):
+        optimiser.zero_grad()
+        made = Generated(refined=generator.refined(shown.pictures, flow), warped=shown.pictures, flow=flow)
+        loss, parts = pair_loss(critics[0], made, shown.truth, shown.counts, subject.losses, shown.openings)
+        quiet, _ = generator_loss(
+            critics, made, shown.targets, shown.pictures, None, subject.losses, settings, shown.elsewhere
+        )
+        (loss + quiet).backward()
+        optimiser.step()
+        painted = (made.refined - made.warped).detach().abs()
+        inside = (painted * shown.openings).sum() / shown.openings.sum() / 3
+        figures.append((float(inside), float((painted * shown.elsewhere).mean()), float(parts["openings"].detach())))
+    first, last = figures[0], figures[-1]
+    assert first[0] == 0 and last[0] > 0.3
+    assert last[1] < 0.03 and last[2] < 0.4 * first[2]
+
+
 def test_preview_picture_has_five_columns() -> None:
     grid = trainable().preview([portion(batch=2)], 1.0)
     assert grid.shape == (2 * 64, 5 * 64, 3) and grid.dtype == np.uint8
@@ -567,12 +695,27 @@ def save(path, settings: WarpingSettings = TINY, seed: int = 0) -> Generator:
 def test_training_goes_on_from_a_checkpoint(tmp_path) -> None:
     generator = save(tmp_path / "m.safetensors")
     recipe = FAMILY.recipe("preview")
-    small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64, "coefficient": 0.3, "modulated": False}
+    small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64, "coefficient": 0.3}
+    small |= {"modulated": False, "masked": False}
     again = start(replace(recipe, network=small, start=str(tmp_path / "m.safetensors")))
     for a, b in zip(again.warping.generator.parameters(), generator.parameters(), strict=True):
         assert torch.equal(a, b)
     with pytest.raises(CheckpointError, match="another width, another coefficient.*4, 0.3.* instead of 32, "):
         start(replace(recipe, start=str(tmp_path / "m.safetensors")))
+
+
+def test_a_refinement_of_another_kind_begins_anew_and_the_motion_goes_on(tmp_path) -> None:
+    earlier = save(tmp_path / "m.safetensors")
+    recipe = FAMILY.recipe("preview")
+    small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64, "coefficient": 0.3, "modulated": False}
+    again = start(replace(recipe, network={**small, "masked": True}, start=str(tmp_path / "m.safetensors")))
+    made = again.warping.generator
+    for name, tensor in earlier.state_dict().items():
+        if not name.startswith("refine."):
+            assert torch.equal(made.state_dict()[name], tensor), name
+    assert made.settings.masked and not made.refine[-1].weight.any()
+    pictures = torch.rand(1, 3, 64, 64) * 2 - 1
+    torch.testing.assert_close(made.refined(pictures), pictures)
 
 
 def test_checkpoint_is_the_generator_alone(tmp_path) -> None:
@@ -840,6 +983,11 @@ def test_point_loss_by_hand() -> None:
     assert float(point_loss(nothing, coefficient, unknown, unknown + 2.0 / size * torch.tensor([1.0, 0]))) == (
         pytest.approx(2.0, rel=1e-4)
     ), "what is not known does not count"
+    # Two of three points stay: unmoved, the one that moves counts five times with moving 4.
+    three = torch.tensor([[[0.5, 0.5], [0.25, 0.75], [0.75, 0.25]]])
+    one = three + torch.tensor([[[2.0 / size, 0.0], [0.0, 0.0], [0.0, 0.0]]])
+    assert float(point_loss(nothing, coefficient, three, one)) == pytest.approx(2 / 3, rel=1e-3)
+    assert float(point_loss(nothing, coefficient, three, one, 4.0)) == pytest.approx(2 * 5 / 7, rel=1e-3)
     picture = torch.zeros(1, 1, size, size)
     picture[..., 8, 8] = 1.0
     moved = warp(picture, 2 * coefficient * flow)
