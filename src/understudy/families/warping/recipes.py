@@ -126,7 +126,7 @@ def preview() -> Recipe:
             "features": 1.0,
             "smooth": 0.5,
             "points": 1.0,
-            "points_moving": 4.0,
+            "points_moving": 9.0,
             "openings": 1.5,
             "quiet": 10.0,
             "generator_every": 1,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from understudy.checkpoint import load_checkpoint
 from understudy.errors import CheckpointError, OptionError
@@ -49,6 +50,27 @@ def load_generator(path: Path | str) -> Generator:
     return generator
 
 
+def _taken_over(earlier: Generator, fresh: Generator) -> dict[str, Tensor]:
+    """The earlier weights as a network with the fresh one's settings goes on from them.
+
+    Of a refinement of another kind nothing fits: it begins anew. And where the earlier motion's last features had no leak, half
+    of them, those that say least, begin anew too, for most have stopped learning anywhere but where something moved already.
+    """
+    weights = fresh.state_dict()
+    fitting = fresh.settings.masked == earlier.settings.masked
+    weights |= {
+        name: tensor for name, tensor in earlier.state_dict().items() if fitting or not name.startswith("refine.")
+    }
+    if fresh.settings.leak > 0 and earlier.settings.leak == 0:
+        first, scale, shift, last = (f"flow_pred.{name}" for name in ("0.weight", "1.weight", "1.bias", "3.weight"))
+        says = weights[last].flatten(1).norm(dim=1) * weights[scale].abs()
+        least = says.argsort()[: len(says) // 2]
+        weights |= {name: weights[name].clone() for name in (first, scale, shift, last)}
+        weights[first][:, least] = fresh.state_dict()[first][:, least]
+        weights[scale][least], weights[shift][least], weights[last][least] = 1.0, 0.0, 0.0
+    return weights
+
+
 def start(recipe: Recipe) -> WarpingTrainable:
     """A network ready to train, started as the recipe says: ``base`` is the packaged network.
 
@@ -71,11 +93,5 @@ def start(recipe: Recipe) -> WarpingTrainable:
                 f"{', '.join(str(getattr(settings, name)) for name in other)}); use the preset it was trained with, or leave "
                 f"--from out."
             )
-        weights = network.generator.state_dict()
-        # Of a refinement of another kind nothing fits, and nothing is missed: it begins anew, the motion goes on.
-        fitting = settings.masked == earlier.settings.masked
-        weights |= {
-            name: tensor for name, tensor in earlier.state_dict().items() if fitting or not name.startswith("refine.")
-        }
-        network.generator.load_state_dict(weights)
+        network.generator.load_state_dict(_taken_over(earlier, network.generator))
     return WarpingTrainable(network, LossSettings(**recipe.losses), seed=recipe.seed)

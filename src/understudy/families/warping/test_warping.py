@@ -696,7 +696,7 @@ def test_training_goes_on_from_a_checkpoint(tmp_path) -> None:
     generator = save(tmp_path / "m.safetensors")
     recipe = FAMILY.recipe("preview")
     small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64, "coefficient": 0.3}
-    small |= {"modulated": False, "masked": False}
+    small |= {"modulated": False, "masked": False, "leak": 0.0}
     again = start(replace(recipe, network=small, start=str(tmp_path / "m.safetensors")))
     for a, b in zip(again.warping.generator.parameters(), generator.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -711,11 +711,34 @@ def test_a_refinement_of_another_kind_begins_anew_and_the_motion_goes_on(tmp_pat
     again = start(replace(recipe, network={**small, "masked": True}, start=str(tmp_path / "m.safetensors")))
     made = again.warping.generator
     for name, tensor in earlier.state_dict().items():
-        if not name.startswith("refine."):
+        if not name.startswith(("refine.", "flow_pred.")):
             assert torch.equal(made.state_dict()[name], tensor), name
     assert made.settings.masked and not made.refine[-1].weight.any()
     pictures = torch.rand(1, 3, 64, 64) * 2 - 1
     torch.testing.assert_close(made.refined(pictures), pictures)
+
+
+def test_half_of_a_motions_last_features_begin_anew_under_a_leak(tmp_path) -> None:
+    """Those that say least; what they said is gone, what the others said stays."""
+    earlier = save(tmp_path / "m.safetensors").state_dict()
+    recipe = FAMILY.recipe("preview")
+    small = {**recipe.network, "width": 4, "critic_width": 2, "size": 64, "coefficient": 0.3, "modulated": False}
+    made = start(replace(recipe, network=small, start=str(tmp_path / "m.safetensors"))).warping.generator
+    assert made.settings.leak > 0
+    now, last = made.state_dict(), "flow_pred.3.weight"
+    says = earlier[last].square().sum((1, 2, 3)).sqrt() * earlier["flow_pred.1.weight"].abs()
+    least, most = says.sort().indices[:2], says.sort().indices[2:]
+    assert not now[last][least].any() and torch.equal(now[last][most], earlier[last][most])
+    assert torch.equal(now["flow_pred.0.weight"][:, most], earlier["flow_pred.0.weight"][:, most])
+    assert not torch.isclose(now["flow_pred.0.weight"][:, least], earlier["flow_pred.0.weight"][:, least]).any()
+    assert bool((now["flow_pred.1.weight"][least] == 1).all()) and not now["flow_pred.1.bias"][least].any()
+    save_checkpoint(
+        tmp_path / "n.safetensors",
+        now,
+        ModelCard(family="warping", preset="tiny", network={"settings": asdict(made.settings)}),
+    )
+    again = start(replace(recipe, network=small, start=str(tmp_path / "n.safetensors"))).warping.generator
+    assert all(torch.equal(tensor, now[name]) for name, tensor in again.state_dict().items()), "once is enough"
 
 
 def test_checkpoint_is_the_generator_alone(tmp_path) -> None:
