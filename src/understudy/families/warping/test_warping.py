@@ -609,8 +609,7 @@ def test_a_little_training_paints_the_mouth_and_nothing_else() -> None:
     everywhere; one that shuts for good is seen here as no paint at all."""
     torch.manual_seed(0)
     subject = trainable("preview", width=8, masked=True, quick_start=True)
-    losses = {"openings": 1.5, "quiet": 10.0}
-    subject.losses = LossSettings(cycle=0, adversarial=0, drive=0, warp=0, refine=0, **losses)
+    subject.losses = LossSettings(cycle=0, adversarial=0, drive=0, warp=0, refine=0, openings=1.5, quiet=10)
     settings, generator = subject.warping.settings, subject.warping.generator
     shown = subject.shown([opened(settings)])
     assert shown.openings is not None and shown.elsewhere is not None
@@ -713,7 +712,7 @@ def test_a_refinement_of_another_kind_begins_anew_and_the_motion_goes_on(tmp_pat
     for name, tensor in earlier.state_dict().items():
         if not name.startswith(("refine.", "flow_pred.")):
             assert torch.equal(made.state_dict()[name], tensor), name
-    assert made.settings.masked and not made.refine[-1].weight.any()
+    assert made.settings.masked and not made.state_dict()["refine.6.weight"].any()
     pictures = torch.rand(1, 3, 64, 64) * 2 - 1
     torch.testing.assert_close(made.refined(pictures), pictures)
 
