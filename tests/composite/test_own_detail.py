@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.composite.own_detail import OwnDetail, carry_own_detail
+from understudy.composite.own_detail import Detail, OwnDetail, carry_details, carry_light, carry_own_detail
 from understudy.dataset.face_set import FaceSet
 from understudy.errors import DatasetError
 from understudy.faces.align import mean_mesh
@@ -128,3 +128,47 @@ def test_a_small_face_grows_to_the_footage_and_gains_its_detail(tmp_path: Path) 
 def test_an_empty_set_is_said_to_be_empty(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no pictures to take detail from"):
         OwnDetail(face_set(tmp_path / "anna"))
+
+
+def half() -> np.ndarray:
+    """The left half of a picture."""
+    mask = np.zeros((48, 48), np.float32)
+    mask[:, :24] = 1
+    return mask
+
+
+def test_what_is_not_the_face_comes_in_nowhere() -> None:
+    """A picture black outside its face: without its mask, the face's edge would be detail, and a rim."""
+    footage = np.full((48, 48, 3), 0.6, np.float32) * half()[..., None]
+    face = np.full((48, 48, 3), 0.3, np.float32)
+    one = Detail(picture=footage, of_picture=half(), of_face=np.ones((48, 48), np.float32), weight=half())
+    result = carry_details(face, [one], sigma=3.0)
+    np.testing.assert_allclose(result[:, :24], 0.3, atol=0.01)
+    np.testing.assert_array_equal(result[:, 24:], face[:, 24:])
+    plain = carry_own_detail(face, footage, sigma=3.0)
+    assert plain[24, 23, 0] > 0.35, "the rim"
+
+
+def test_details_of_several_pictures_add_up() -> None:
+    numbers = np.random.default_rng(5)
+    pictures = [(0.5 + 0.05 * numbers.standard_normal((48, 48, 3))).astype(np.float32) for _ in range(2)]
+    face, whole = np.full((48, 48, 3), 0.5, np.float32), np.ones((48, 48), np.float32)
+    given = lambda picture, weight: Detail(picture=picture, of_picture=whole, of_face=whole, weight=weight * whole)  # noqa: E731
+    both = carry_details(face, [given(pictures[0], 0.25), given(pictures[1], 0.5)], sigma=2.0)
+    alone = [carry_details(face, [given(picture, 1.0)], sigma=2.0) - face for picture in pictures]
+    np.testing.assert_allclose(both - face, 0.25 * alone[0] + 0.5 * alone[1], atol=1e-5)
+    np.testing.assert_allclose(alone[0], carry_own_detail(face, pictures[0], sigma=2.0) - face, atol=0.004)
+    np.testing.assert_array_equal(carry_details(face, [], sigma=2.0), face)
+
+
+def test_the_plates_light_falls_on_the_face() -> None:
+    """By hand: a face of 0.18 under a plate of 0.38 becomes (0.38 + 0.02) / (0.18 + 0.02) = twice as bright, its spots too."""
+    face, plate = np.full((48, 48, 3), 0.18, np.float32), np.full((48, 48, 3), 0.38, np.float32)
+    face[10, 10] += 0.05
+    plate[:, 24:] = 0.0  # not the plate's face
+    whole = np.ones((48, 48), np.float32)
+    lit = carry_light(face, plate, of_face=whole, of_plate=half(), sigma=6.0)
+    np.testing.assert_allclose(lit[30, 12], 0.36, atol=0.005)
+    np.testing.assert_allclose(lit[10, 10] - lit[12, 12], 0.1, atol=0.01)
+    # Where the plate has no face, its face's light goes on.
+    np.testing.assert_allclose(lit[30, 30], 0.36, atol=0.01)

@@ -9,7 +9,7 @@ from understudy.composite.options import CompositeOptions
 from understudy.faces.align import CropTransform, mean_mesh
 from understudy.faces.regions import Region
 from understudy.family import JoinedFace
-from understudy.jobs.regional_detail import RegionalDetail
+from understudy.jobs.regional_detail import RegionalDetail, in_plates_light
 from understudy.jobs.regional_source import Source, SourceFace
 from understudy.perform.region_faces import RegionFace
 
@@ -132,3 +132,59 @@ def test_a_region_that_the_source_never_shows_is_the_plates() -> None:
 def test_strength_of_all_detail() -> None:
     theirs, _ = added(regions(), {Region.SKIN: 1.0}, own_detail=0.5)
     assert theirs[SKIN] == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_shut_eye_is_the_plates() -> None:
+    """An open eye pressed shut shows neither lids nor lashes; the other eye goes on as it was."""
+    shut = mesh()
+    upper, lower = [398, 384, 385, 386, 387, 388, 466], [382, 381, 380, 374, 373, 390, 249]
+    shut[upper] = shut[lower] = (shut[upper] + shut[lower]) / 2
+    half = mesh()
+    half[upper] += 0.5 * (shut[upper] - half[upper])
+    half[lower] += 0.5 * (shut[lower] - half[lower])
+    subject = RegionalDetail(source(noise(1), regions()), editor=Editor(), options=CompositeOptions())  # type: ignore[arg-type]
+    left, right = (tuple((shut[ends].mean(0) * SIDE).astype(int)[1::-1]) for ends in ([362, 263], [33, 133]))
+    found = [subject._shut(end[:, :2])[left] for end in (mesh(), half, shut)]
+    assert found[0] == 0 and 0.1 < found[1] < 0.6 and found[2] > 0.85
+    assert subject._shut(shut[:, :2])[right] == 0
+    # Nothing is wrong with pictures whose eyes are shut as well.
+    asleep = SourceFace(
+        view=noise(1),
+        landmarks=shut * SIDE,
+        transform=subject._source.faces[0].transform,
+        face=subject._source.faces[0].face,
+    )
+    also = Source(faces=(asleep,), values=np.zeros((12, 2)), shown=SHOWN)
+    assert not RegionalDetail(also, editor=Editor(), options=CompositeOptions())._shut(shut[:, :2]).any()  # type: ignore[arg-type]
+
+
+def test_a_far_cheek_is_the_plates() -> None:
+    """A picture of a turned head: the cheek that is a strip there is not drawn out over half a face."""
+    away = mesh()
+    left = away[:, 0] > 0.55
+    away[left, 0] = 0.55 + 0.15 * (away[left, 0] - 0.55)
+    transform = CropTransform(matrix=np.array([[1 / SIDE, 0, 0], [0, 1 / SIDE, 0]]))
+    face = RegionFace(crop=noise(1), regions=regions(), transform=transform)
+    turned = SourceFace(view=noise(1), landmarks=away * SIDE, transform=transform, face=face)
+    subject = RegionalDetail(
+        Source(faces=(turned,), values=np.zeros((12, 2)), shown=SHOWN),
+        editor=Editor(),  # type: ignore[arg-type]
+        options=CompositeOptions(),
+    )
+    useful = subject._turned_to(mesh()[:, :2])
+    near, far = ((mesh()[point, :2] * SIDE).astype(int)[::-1] for point in (50, 280))
+    assert useful[tuple(near)] > 0.9 and useful[tuple(far)] < 0.2
+
+
+def test_the_plates_light_is_measured_on_faces() -> None:
+    made = np.full((SIDE, SIDE, 3), 0.3, np.float32)
+    crop = np.full((SIDE, SIDE, 3), 0.6, np.float32)
+    crop[regions() == Region.HAIR] = 0
+    joined = JoinedFace(
+        regions=regions(),
+        values=np.zeros((12, 2)),
+        strengths=np.ones(12, np.float32),
+        matte=np.ones((SIDE, SIDE), np.float32),
+    )
+    lit = in_plates_light(made, joined, crop, regions())
+    np.testing.assert_allclose(lit[SKIN], 0.58, atol=0.02)

@@ -213,6 +213,8 @@ def test_a_closed_mouth_gets_the_shape_of_an_open_one() -> None:
     lower = LIPS_INNER[11:]
     opened[lower, 1] += 0.06
     found = with_mouth(lips, opened)
+    shut = with_mouth(np.where(found == Region.MOUTH, found, lips), closed)
+    assert Region.MOUTH not in shut, "an open mouth that is bent shut leaves no slit"
     rows = np.flatnonzero((found == Region.MOUTH).any(1)) / 128
     assert rows.min() >= mesh[13, 1] - 0.02 and rows.max() <= opened[14, 1] + 0.02
     assert (found == Region.MOUTH).sum() > 20
@@ -240,6 +242,7 @@ def test_families_that_animate_reenact(source) -> None:
     by_points, by_units = Mover({"landmarks"}), Mover({"units"})
     face = Animated(source, by_points, Joining(), Colours()).driven(target_mesh(10))
     assert face.crop.shape == (64, 64, 3)
+    assert len(face.regions) == len(source.faces[0].face.regions), "as fine as the source's"
     (drive,) = by_points.asked
     assert drive.landmarks is not None and drive.landmarks.shape == (1, 478, 3)
     assert drive.landmarks[..., :2].min() > 0 and drive.landmarks[..., :2].max() < 1
@@ -250,6 +253,23 @@ def test_families_that_animate_reenact(source) -> None:
     assert Region.LIPS in face.regions
     with pytest.raises(OptionError, match="named expressions alone"):
         Animated(source, Mover({"expression"}), Joining(), Colours())
+
+
+@pytest.mark.parametrize("kind", ["none", "mesh", "landmarks", "units"])
+def test_where_a_driven_face_is(source, kind: str) -> None:
+    """The mesh that detail is carried to lies in the crop as the regions do: lips on lips."""
+    subject = {
+        "none": lambda: Unmoved(source),
+        "mesh": lambda: MeshBent(source, Joining()),
+        "landmarks": lambda: Animated(source, Mover({"landmarks"}), Joining(), Colours()),
+        "units": lambda: Animated(source, Mover({"units"}), Joining(), Colours(), UnitsOfHeight()),
+    }[kind]()
+    mesh = subject.mesh(target_mesh(8))
+    assert mesh.shape == (478, 3)
+    rows, columns = np.nonzero(subject.driven(target_mesh(8)).regions == Region.LIPS)
+    side = len(source.faces[0].face.regions)
+    lips = mesh[LIPS_INNER, :2].mean(0)
+    np.testing.assert_allclose((columns.mean() / side, rows.mean() / side), lips, atol=0.06)
 
 
 def test_reenactors_by_name(source, monkeypatch: pytest.MonkeyPatch) -> None:

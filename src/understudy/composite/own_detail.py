@@ -51,6 +51,7 @@ _FLOOR = 0.02  # e, view units
 _ANYWHERE = 1e-3  # what a pixel outside a mask counts
 _FINEST = 4.0  # pixels of a standard deviation, where pictures are made smaller to be blurred
 _GAIN = (0.5, 2.0)
+_LIGHT = (0.25, 4.0)
 
 
 def carry_own_detail(face: np.ndarray, footage: np.ndarray, *, sigma: float, strength: float = 1.0) -> np.ndarray:
@@ -107,6 +108,23 @@ def carry_details(face: np.ndarray, details: Sequence[Detail], *, sigma: float) 
     return np.clip(result, 0.0, 1.0)
 
 
+def carry_light(
+    face: np.ndarray, plate: np.ndarray, *, of_face: np.ndarray, of_plate: np.ndarray, sigma: float
+) -> np.ndarray:
+    """The generated face in the plate's light: what is coarser than sigma is the plate's, what is finer its share of that.
+
+    Args:
+        face, plate: (s, s, 3) float32 RGB in [0, 1], view space.
+        of_face, of_plate: (s, s) float32 in [0, 1], where each is face.
+        sigma: pixels; well above the size of features, which would ghost.
+
+    Returns:
+        (s, s, 3) float32 in [0, 1].
+    """
+    ours, theirs = _mean(face, of_face, sigma), _mean(plate, of_plate, sigma)
+    return np.clip(face * np.clip((theirs + _FLOOR) / (ours + _FLOOR), *_LIGHT), 0.0, 1.0)
+
+
 def _mean(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
     """The picture's mean over a mask, by a Gaussian; far from the mask the picture's own."""
     side = len(picture)
@@ -117,7 +135,7 @@ def _mean(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
     if small < side:
         both = resized(both, small)
     both = cv2.GaussianBlur(both, (0, 0), sigma * len(both) / side)
-    mean = both[..., :3] / both[..., 3:]
+    mean = np.asarray(both[..., :3] / both[..., 3:], np.float32)
     return mean if small >= side else cv2.resize(mean, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
@@ -137,10 +155,10 @@ class NearestPictures:
     """
 
     def __init__(self, meshes: np.ndarray, picture: Callable[[int], np.ndarray]) -> None:
-        self._meshes, self._picture = np.asarray(meshes, np.float32), lru_cache(maxsize=_HELD)(picture)
+        self.meshes, self._picture = np.asarray(meshes, np.float32), lru_cache(maxsize=_HELD)(picture)
 
     def __len__(self) -> int:
-        return len(self._meshes)
+        return len(self.meshes)
 
     def nearest(self, mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pictures most like a face, as places in the set, and their weights, both (K,), nearest first.
@@ -148,7 +166,7 @@ class NearestPictures:
         Args:
             mesh: (478, 2 or 3) in the crop's unit square.
         """
-        apart = self._meshes[:, _FEATURES] - np.asarray(mesh, np.float32)[_FEATURES, :2]
+        apart = self.meshes[:, _FEATURES] - np.asarray(mesh, np.float32)[_FEATURES, :2]
         # Where the face lies in its crop is no matter: the picture is carried there anyhow.
         apart -= apart.mean(axis=1, keepdims=True)
         distances = np.sqrt(np.square(apart).sum(axis=(1, 2)))
@@ -166,7 +184,7 @@ class NearestPictures:
         """The identity's footage carried to a mesh (478, 2 or 3) in the unit square: (size, size, C) float32 in [0, 1]."""
         places, weights = self.nearest(mesh)
         total = np.float32(0)
-        for place, weight, where in zip(places, weights, mesh_maps(self._meshes[places], mesh, size), strict=True):
+        for place, weight, where in zip(places, weights, mesh_maps(self.meshes[places], mesh, size), strict=True):
             total = total + np.float32(weight) * carry(self._picture(int(place)), where, sharp=True)
         return np.clip(total, 0.0, 1.0)
 

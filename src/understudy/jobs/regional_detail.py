@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 
 from understudy.composite.options import CompositeOptions
-from understudy.composite.own_detail import Detail, NearestPictures, carry_details
-from understudy.faces.mesh_warp import carry, mesh_map
+from understudy.composite.own_detail import Detail, NearestPictures, carry_details, carry_light
+from understudy.dataset.pictures import resized
+from understudy.faces import topology
+from understudy.faces.mesh_warp import carry, mesh_map, mesh_maps
 from understudy.faces.regions import Region
 from understudy.jobs.regional_drive import OF_THE_FACE, with_whole_jaw
 from understudy.jobs.regional_maps import crop_side
@@ -30,7 +32,25 @@ _OF_SKIN = (*OF_THE_FACE, Region.NECK, Region.EARS)
 _EDGE = 0.004
 """Softness of a weight's edge, share of the crop's side."""
 _CAREFUL = 0.015
-"""How far inside its regions a face is trusted, share of the crop's side: maps are not exact, and hair hangs over."""
+"""How far inside its regions a face is trusted, share of the crop's side: maps are not exact."""
+_OVERHUNG = 0.02
+"""How much further from hair, whose strands and shadow lie on the skin."""
+_SMEARED, _SHARP, _COARSE = 0.2, 0.5, 64
+"""Pixels of a picture to a pixel of the face at which it is of no use and of full use; the side at which that is looked at."""
+_LIGHT = 0.08
+"""What is light, and not a feature: standard deviation, share of the crop's side; the face is half as high or more."""
+_EYES = ((topology.RIGHT_EYE, (159, 145), (33, 133)), (topology.LEFT_EYE, (386, 374), (362, 263)))
+"""Of each eye the ring, the lids' middles and the corners."""
+_SHUT, _OPEN, _SEEN, _LIDS = 0.3, 0.6, 0.15, 0.9
+"""Shares of a picture's own opening at which its eye is of no use and of full use; the least opening, in widths of the eye, that is
+an open eye; how far lids reach from the eye's middle, in its widths."""
+
+
+def in_plates_light(made: np.ndarray, joined: JoinedFace, crop: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """A made face (s, s, 3) in the light of the plate's, whose crop (s, s, 3) and map (h, h) are given."""
+    side = len(made)
+    of_face, of_plate = (_soft(np.isin(_labels(one, side), OF_THE_FACE), side) for one in (joined.regions, regions))
+    return carry_light(made, crop, of_face=of_face, of_plate=of_plate, sigma=_LIGHT * side)
 
 
 class RegionalDetail:
@@ -49,6 +69,7 @@ class RegionalDetail:
         self._source = source
         meshes = [face.face.transform.points_to_crop(face.landmarks, 1)[:, :2] for face in source.faces]
         self._pictures = NearestPictures(np.stack(meshes), self._read)
+        self._mouths = NearestPictures(np.stack(meshes), self._mouth)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -93,14 +114,19 @@ class RegionalDetail:
             # A region that is swapped in part has a shape between both.
             end = mesh + strength * (driven - mesh)
             given = np.zeros((side, side), np.float32)
+            shut = self._shut(end) if strength > 0 else np.float32(0)
             if strength > 0:
                 footage = self._pictures.footage(end, side)
                 trusted = footage[..., 3]
                 picture = footage[..., :3] / np.maximum(trusted[..., None], 1e-3)
-                given = strength * _careful(trusted, side) * _soft((chosen & shown)[new], side)
+                # What is in a mouth, and what is not, goes nowhere else, however lips are bent.
+                mouth = self._mouths.footage(end, side)
+                fits = np.clip(np.where(new == Region.MOUTH, mouth, 1 - mouth) * 2 - 0.5, 0, 1)
+                given = strength * _careful(trusted, side) * _soft((chosen & shown)[new], side) * _soft(fits, side)
+                given *= (1 - shut) * self._turned_to(end)
                 details.append(_detail(np.clip(picture, 0, 1), trusted, face, where * given))
             for plate, labels, here in self._plates(crop, _labels(regions, side), new, mesh, end):
-                same = _soft((labels == new) & here, side)
+                same = np.maximum(_soft(labels == new, side), shut) * _soft(here, side)
                 of_plate = _soft(np.isin(labels, _OF_SKIN), side)
                 details.append(_detail(np.clip(plate, 0, 1), of_plate, skin, where * (1 - given) * same))
         weighed = [
@@ -110,6 +136,38 @@ class RegionalDetail:
             for one in details
         ]
         return carry_details(made, weighed, sigma=self._sigma)
+
+    def _turned_to(self, mesh: np.ndarray) -> np.ndarray:
+        """(side, side) how well the pictures show each place of a mesh (478, 2): 0 where a few of their pixels would cover much.
+
+        The far cheek of a turned head is such a place.
+        """
+        places, weights = self._pictures.nearest(mesh)
+        share = np.zeros((_COARSE, _COARSE), np.float32)
+        for weight, where in zip(weights, mesh_maps(self._pictures.meshes[places], mesh, _COARSE), strict=True):
+            (down_x, across_x), (down_y, across_y) = (np.gradient(where[..., axis] * _COARSE) for axis in (0, 1))
+            area = across_x * down_y - down_x * across_y
+            share += np.float32(weight) * np.clip((area - _SMEARED) / (_SHARP - _SMEARED), 0, 1)
+        return np.clip(resized(cv2.GaussianBlur(share, (0, 0), 1), self._side), 0, 1)
+
+    def _shut(self, mesh: np.ndarray) -> np.ndarray:
+        """(side, side) how little the pictures know of the eyes of a mesh (478, 2): 1 about a shut eye, if theirs are open.
+
+        An open eye pressed into a slit is no closed one; the plate's own lids are.
+        """
+        places, weights = self._pictures.nearest(mesh)
+        zone = np.zeros((self._side, self._side), np.float32)
+        for ring, lids, corners in _EYES:
+            theirs = float(weights @ [_opening(self._pictures.meshes[place], lids, corners) for place in places])
+            ratio = _opening(mesh, lids, corners) / max(theirs, 1e-6)
+            share = float(np.clip((_OPEN - ratio) / (_OPEN - _SHUT), 0, 1)) if theirs > _SEEN else 0.0
+            if share > 0:
+                middle = mesh[ring].mean(axis=0)
+                reach = _LIDS * float(np.linalg.norm(np.subtract(*mesh[list(corners)])))
+                place = (np.arange(self._side, dtype=np.float32) + 0.5) / self._side
+                away = np.hypot(place[None] - middle[0], 1.5 * (place[:, None] - middle[1])) / reach
+                zone = np.maximum(zone, share * np.clip(2 * (1 - away), 0, 1))
+        return zone
 
     def _plates(
         self, crop: np.ndarray, labels: np.ndarray, new: np.ndarray, mesh: np.ndarray, end: np.ndarray
@@ -132,12 +190,28 @@ class RegionalDetail:
         regions = with_whole_jaw(
             _labels(face.face.regions, self._side), transform.points_to_crop(face.landmarks, 1), (Region.NECK,)
         )
-        shows = _soft(np.isin(regions, OF_THE_FACE), self._side)[..., None]
+        near_hair = cv2.dilate((regions == Region.HAIR).astype(np.uint8), _disc(_OVERHUNG * self._side)) > 0
+        shows = _soft(np.isin(regions, OF_THE_FACE) & ~near_hair, self._side)[..., None]
         return np.concatenate([picture * shows, shows], -1).astype(np.float32)
+
+    def _mouth(self, place: int) -> np.ndarray:
+        """(s, s) where a picture shows the mouth's inside."""
+        return _soft(_labels(self._source.faces[place].face.regions, self._side) == Region.MOUTH, self._side)
+
+
+def _opening(mesh: np.ndarray, lids: tuple[int, int], corners: tuple[int, int]) -> float:
+    """How far an eye is open, in its width."""
+    height, width = (float(np.linalg.norm(np.subtract(*mesh[list(ends)]))) for ends in (lids, corners))
+    return height / max(width, 1e-6)
 
 
 def _detail(picture: np.ndarray, of_picture: np.ndarray, of_face: np.ndarray, weight: np.ndarray) -> Detail:
     return Detail(picture=picture, of_picture=of_picture, of_face=of_face, weight=weight.astype(np.float32))
+
+
+def _disc(radius: float) -> np.ndarray:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
 def _labels(regions: np.ndarray, side: int) -> np.ndarray:
@@ -152,7 +226,5 @@ def _soft(mask: np.ndarray, side: int) -> np.ndarray:
 
 def _careful(mask: np.ndarray, side: int) -> np.ndarray:
     """A mask without its rim."""
-    reach = 2 * max(1, round(_CAREFUL * side)) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    inner = cv2.erode((mask > 0.5).astype(np.uint8), disc)
+    inner = cv2.erode((mask > 0.5).astype(np.uint8), _disc(_CAREFUL * side))
     return cv2.GaussianBlur(inner.astype(np.float32), (0, 0), _CAREFUL / 2 * side)

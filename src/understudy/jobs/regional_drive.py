@@ -12,6 +12,7 @@ import numpy as np
 from understudy.errors import OptionError
 from understudy.faces.align import CropTransform, canonical_transform
 from understudy.faces.mesh_warp import carry, mesh_map
+from understudy.faces.parse import polygon_mask
 from understudy.faces.regions import Region
 from understudy.faces.retarget import onto
 from understudy.faces.topology import FACE_OVAL, LIPS_INNER
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _FOREHEAD, _BEYOND = 0.5, 0.015
 """Of the face's height: how far its skin may reach above the mesh's outline, and beside it."""
+_SLIT = 128
+"""A mouth is open by more than one of so many parts of the map's side, which shows two faces' heights."""
 OF_THE_FACE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH)
 """Regions that a mesh knows the place of."""
 
@@ -92,7 +95,7 @@ class MeshBent:
     """The source's picture and regions carried from its own mesh to the same face doing what the plate's does.
 
     Nothing is made that the picture does not show: a turned head shows no new cheek, and beyond 25 degrees or so the far side
-    folds. A mouth that was closed gets the region of an opened one by its landmarks; what is in it stays the plate's.
+    folds. A mouth has the region that its landmarks give it; what is in one that was closed stays the plate's.
     """
 
     own_textures = False
@@ -105,7 +108,7 @@ class MeshBent:
         start = source.face.transform.points_to_crop(source.landmarks, 1)
         face = bent(source.face, start, end)
         face = replace(face, regions=within_outline(with_whole_jaw(face.regions, end), end))
-        return face if Region.MOUTH in source.face.regions else replace(face, regions=with_mouth(face.regions, end))
+        return replace(face, regions=with_mouth(face.regions, end))
 
     def mesh(self, target: np.ndarray) -> np.ndarray:
         return in_canonical_crop(onto(target, self._source.landmarks), self._editor.oval_share)
@@ -189,13 +192,18 @@ def in_canonical_crop(mesh: np.ndarray, oval_share: float) -> np.ndarray:
 
 
 def with_mouth(regions: np.ndarray, mesh: np.ndarray) -> np.ndarray:
-    """A region map whose lips are parted where the mesh (478, 3), in the map's unit square, parts them."""
-    inner = mesh[LIPS_INNER, :2] * regions.shape[0]
-    opened = np.zeros_like(regions)
-    cv2.fillPoly(opened, [np.round((inner - 0.5) * 16).astype(np.int32)], 1, shift=4)
-    # Closed lips leave a line of a pixel, which is no mouth.
-    opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
-    return np.where(opened & np.isin(regions, (Region.LIPS, Region.SKIN)), np.uint8(Region.MOUTH), regions)
+    """A region map whose lips are parted where the mesh (478, 3), in the map's unit square, parts them, and nowhere else.
+
+    A spline does not shut an open mouth: it leaves a slit of teeth between lips that meet.
+    """
+    size = len(regions)
+    opened = (polygon_mask(mesh[LIPS_INNER, :2] * size, size) > 0.5).astype(np.uint8)
+    # Closed lips leave a line, which is no mouth.
+    line = max(2, size // _SLIT)
+    opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((line, line), np.uint8)) > 0
+    regions = np.where(opened & np.isin(regions, (Region.LIPS, Region.SKIN)), np.uint8(Region.MOUTH), regions)
+    near = cv2.dilate(opened.astype(np.uint8), np.ones((line + 1, line + 1), np.uint8)) > 0
+    return np.where((regions == Region.MOUTH) & ~near, np.uint8(Region.LIPS), regions)
 
 
 def with_whole_jaw(

@@ -23,7 +23,7 @@ from understudy.jobs.options_regional import RegionalOptions
 from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.project import Project
 from understudy.jobs.region_files import name_of
-from understudy.jobs.regional_detail import RegionalDetail
+from understudy.jobs.regional_detail import RegionalDetail, in_plates_light
 from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, in_canonical_crop, open_reenactor
 from understudy.jobs.regional_maps import crop_side, map_side, smaller_map, without_gaps
 from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
@@ -187,6 +187,8 @@ class RegionalShot:
                 driven=self._reenactor.mesh(face.landmarks),
                 shown=source.shown,
             )
+        if self._options.light == "plate":
+            made = in_plates_light(made, joined, crop, regions)
         return made, resized(joined.matte, self.size)
 
     def _calm(self, number: int, track: int) -> np.ndarray:

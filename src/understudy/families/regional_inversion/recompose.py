@@ -38,6 +38,8 @@ KEPT_IN_FOOTAGE = (*KEPT_IN_PICTURE, Region.EARS, Region.NECK)
 """The same for footage (the published code for video): necks and ears that are made anew would shimmer. And for our own order:
 parsers take collars for necks."""
 _EMPTY = 255
+_SOFT = 8.0
+"""σ of our own order's seam, pixels of 1024; towards the background it is as sharp as the published code's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,16 +237,16 @@ def eroded(mask: np.ndarray, radius: float) -> np.ndarray:
     return ~dilated(~mask, radius)
 
 
-def soft_edge(mask: np.ndarray, side: int) -> np.ndarray:
-    """α: (side, side) float32 in [0, 1] of a mask: shrunk by 5 pixels of 1024 and blurred with σ = 2 of 1024, 11 wide (published
-    code).
+def soft_edge(mask: np.ndarray, side: int, *, softness: float = 2.0) -> np.ndarray:
+    """α: (side, side) float32 in [0, 1] of a mask: shrunk by 5 pixels of 1024 and blurred with σ = ``softness`` = 2 of 1024, 11
+    wide (published code).
 
     σ is a pixel at least: a small crop is enlarged on the picture, and its pixels would be seen as steps along the edge.
     """
     scale = side / 1024
     large = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     inner = eroded(large >= 0.5, 5 * scale)
-    sigma = max(2.0 * scale, 1.0)
+    sigma = max(softness * scale, 1.0)
     taps = 2 * int(2.5 * sigma + 0.5) + 1  # 11 at 1024
     alpha = cv2.GaussianBlur(inner.astype(np.float32), (taps, taps), sigma)
     alpha[alpha > 1 - 1e-6] = 1  # the window's weights add up to a hair less
@@ -283,5 +285,9 @@ def join_faces(
     kept = KEPT_IN_FOOTAGE if moving or order == "inside" else KEPT_IN_PICTURE
     mask = foreground(shape, strengths=named, kept=kept)
     if order == "inside":
-        mask &= target.regions != Region.BACKGROUND
-    return JoinedFace(regions=shape.regions, values=values, strengths=asked, matte=soft_edge(mask, side))
+        # A seam of the made face over hair would be a line along it.
+        mask &= ~np.isin(shape.regions, [region for region in kept if named is None or not named.get(region)])
+        matte = soft_edge(mask, side, softness=_SOFT) * soft_edge(target.regions != Region.BACKGROUND, side)
+    else:
+        matte = soft_edge(mask, side)
+    return JoinedFace(regions=shape.regions, values=values, strengths=asked, matte=matte)

@@ -176,6 +176,29 @@ def test_two_faces_are_joined() -> None:
         join_faces(target, driven, order="other", side=64)
 
 
+def test_our_order_keeps_inside_the_targets_head() -> None:
+    target = np.full((64, 64), R.BACKGROUND, np.uint8)
+    target[10:48, 20:44], target[10:16, 20:44], target[48:60, 26:38] = R.SKIN, R.HAIR, R.NECK
+    target[30:36, 44:47] = R.EARS
+    driven = np.full((64, 64), R.BACKGROUND, np.uint8)
+    driven[12:52, 16:40] = R.SKIN  # further to the left and lower
+    shown = np.ones(12, bool)
+    first = FaceParts(regions=target, values=np.zeros((12, 2), np.float32), shown=shown)
+    second = FaceParts(regions=driven, values=np.ones((12, 2), np.float32), shown=shown)
+    joined = join_faces(first, second, order="inside", side=256)
+    assert (joined.regions == R.BACKGROUND).tolist() == (target == R.BACKGROUND).tolist()
+    assert (joined.regions[10:16, 20:44] == R.HAIR).all() and (joined.regions[16:48, 20:44] == R.SKIN).all()
+    assert (joined.regions[48:52, 26:38] == R.SKIN).all(), "a jaw goes as low as it does"
+    at = lambda row, column: joined.matte[4 * row + 2, 4 * column + 2]  # noqa: E731
+    assert at(30, 30) > 0.99 and at(50, 32) > 0.5
+    assert at(30, 17) == at(33, 45) == at(56, 32) == 0 and at(12, 30) < 0.05
+    np.testing.assert_array_equal(joined.strengths, [everything().get(region, 0.0) for region in R])
+    paper = join_faces(first, second, order="paper", side=256)
+    assert (paper.regions[20:40, 16:20] == R.SKIN).all(), "the paper's may leave it"
+    hair = join_faces(first, second, regions=["hair"], order="inside", side=256)
+    assert hair.matte[4 * 12, 4 * 30] > 0.5, "a region that is named is laid in"
+
+
 def test_a_mouth_that_nobody_has_shown_is_lips() -> None:
     closed = np.full((64, 64), R.SKIN, np.uint8)
     closed[40:50, 20:40] = R.LIPS
