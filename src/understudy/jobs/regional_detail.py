@@ -124,18 +124,20 @@ class RegionalDetail:
                 fits = np.clip(np.where(new == Region.MOUTH, mouth, 1 - mouth) * 2 - 0.5, 0, 1)
                 given = strength * _careful(trusted, side) * _soft((chosen & shown)[new], side) * _soft(fits, side)
                 given *= (1 - shut) * self._turned_to(end)
-                details.append(_detail(np.clip(picture, 0, 1), trusted, face, where * given))
+                details.append(self._weighed(picture, trusted, face, where * given))
             for plate, labels, here in self._plates(crop, _labels(regions, side), new, mesh, end):
                 same = np.maximum(_soft(labels == new, side), shut) * _soft(here, side)
                 of_plate = _soft(np.isin(labels, _OF_SKIN), side)
-                details.append(_detail(np.clip(plate, 0, 1), of_plate, skin, where * (1 - given) * same))
-        weighed = [
-            Detail(
-                picture=one.picture, of_picture=one.of_picture, of_face=one.of_face, weight=self._strength * one.weight
-            )
-            for one in details
-        ]
-        return carry_details(made, weighed, sigma=self._sigma)
+                details.append(self._weighed(plate, of_plate, skin, where * (1 - given) * same))
+        return carry_details(made, details, sigma=self._sigma)
+
+    def _weighed(self, picture: np.ndarray, of_picture: np.ndarray, of_face: np.ndarray, weight: np.ndarray) -> Detail:
+        return Detail(
+            picture=np.clip(picture, 0, 1),
+            of_picture=of_picture,
+            of_face=of_face,
+            weight=self._strength * weight.astype(np.float32),
+        )
 
     def _turned_to(self, mesh: np.ndarray) -> np.ndarray:
         """(side, side) how well the pictures show each place of a mesh (478, 2): 0 where a few of their pixels would cover much.
@@ -203,10 +205,6 @@ def _opening(mesh: np.ndarray, lids: tuple[int, int], corners: tuple[int, int]) 
     """How far an eye is open, in its width."""
     height, width = (float(np.linalg.norm(np.subtract(*mesh[list(ends)]))) for ends in (lids, corners))
     return height / max(width, 1e-6)
-
-
-def _detail(picture: np.ndarray, of_picture: np.ndarray, of_face: np.ndarray, weight: np.ndarray) -> Detail:
-    return Detail(picture=picture, of_picture=of_picture, of_face=of_face, weight=weight.astype(np.float32))
 
 
 def _disc(radius: float) -> np.ndarray:

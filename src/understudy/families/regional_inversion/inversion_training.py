@@ -108,7 +108,8 @@ class InversionTrainable:
         numbers = torch.Generator().manual_seed(self.seed * 1_000_003 + int(whole.draws))
         whole.draws += 1
         pictures, regions, details = self.shown(batch)
-        regions.by_pixel = int(whole.draws) % self.exact_every != 0
+        # Rounds are the discriminator's; what is left are the inversion's own steps.
+        regions.by_pixel = int(whole.draws - whole.rounds) % self.exact_every != 0
         noise = None
         if self.noise == "random":
             noise = draw_noise(whole.settings, len(pictures), numbers, pictures.device)

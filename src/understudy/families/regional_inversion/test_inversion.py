@@ -351,6 +351,11 @@ def test_most_steps_of_the_preview_go_pixel_by_pixel() -> None:
     for _ in range(6):
         inversion.loss("inversion", [portion()], 1.0)
     assert seen == [True, True, False, True, True, False]
+    for step in range(6):  # whatever the discriminator does in between
+        inversion.loss("inversion", batch := [portion()], 1.0)
+        if step % 2 == 0:
+            inversion.loss("discriminator", batch, 1.0)
+    assert seen[6:] == [True, True, False, True, True, False]
 
 
 def test_a_generators_phase_leaves_the_discriminator_alone() -> None:
