@@ -70,6 +70,7 @@ class WarpingTrainable:
         self.network: nn.Module = network
         self.warping = network
         self.losses = losses
+        self.lines = load_topology(LINES)
         self.seed = seed
 
     def phases(self) -> Sequence[Phase]:
@@ -147,9 +148,7 @@ class WarpingTrainable:
             return None, None
         size = self.warping.settings.size
         known = torch.isfinite(points).flatten(1).all(1) & (counts > 0).flatten(1).any(1)
-        drawn = opening_masks(
-            points.nan_to_num().double().cpu().numpy() * size, load_topology(LINES), size, openings=MOUTH
-        )
+        drawn = opening_masks(points.nan_to_num().double().cpu().numpy() * size, self.lines, size, openings=MOUTH)
         openings = torch.from_numpy(drawn)[:, None].to(points.device)
         # Lips cast a shade and mix with what lies behind them.
         around = functional.max_pool2d(openings, 2 * RIM + 1, stride=1, padding=RIM)
