@@ -72,6 +72,27 @@ ROWS: tuple[dict[str, Any], ...] = (
         "published": "github.com/richzhang/PerceptualSimilarity, lpips/weights/v0.1/alex.pth",
     },
     {
+        "name": "squeezenet",
+        "file": "lpips_squeeze_backbone.pth",
+        "sha256": "435cedb387e95bc8291893f61a3a64f0345b8c23a05139aceef43947efb3d52d",
+        "num_bytes": 2_899_197,
+        "licence": "BSD-3-Clause (torchvision's SqueezeNet 1.1, its convolutions; trained on ImageNet)",
+        "commercial": True,
+        "purpose": "features of the LPIPS loss of regional inversion where alexnet is not at hand",
+        "published": "github.com/delldu/LPIPS, project/image_likeness/models/squeeze.backbone.pth, "
+        "commit 77473a15f51969d567c0e03bf31c7f116a152777",
+    },
+    {
+        "name": "lpips-squeeze-heads",
+        "file": "lpips_squeeze_lin_v0.1.pth",
+        "sha256": "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+        "num_bytes": 10_811,
+        "licence": "BSD-2-Clause (richzhang/PerceptualSimilarity)",
+        "commercial": True,
+        "purpose": "heads of the LPIPS loss of regional inversion with squeezenet",
+        "published": "github.com/richzhang/PerceptualSimilarity, lpips/weights/v0.1/squeeze.pth",
+    },
+    {
         "name": "face-parsing",
         "file": "79999_iter.pth",
         "sha256": "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",

@@ -156,7 +156,7 @@ WEIGHTS: tuple[Weight, ...] = (
         num_bytes=3998070,
         licence="Apache-2.0 (foamliu/MobileFaceNet; trained on MS-Celeb-1M, whose terms are for research only)",
         commercial=False,
-        purpose="likeness of identities, for evaluation only",
+        purpose="likeness of identities; identity loss of regional inversion where arcface-ir-se50 is not at hand",
         published="github.com/foamliu/MobileFaceNet, weights/MobileFaceNet.onnx, "
         "commit a6cc9032a659b615f477833e1a70b5e7931bcccc",
     ),

@@ -64,6 +64,7 @@ class InversionTrainable:
         """
         self.network: nn.Module = network
         self.whole, self.losses, self.judges = network, losses, judges or Judges()
+        self.taught_by = self.judges.teachers
         self.noise, self.exact_every, self.seed = noise, exact_every, seed
         self._made: tuple[Sequence[Portion], Tensor] | None = None
 

@@ -2,8 +2,9 @@
 
     L = λ_2 |Î - I|² + λ_lpips Σ_s LPIPS(Î_s, I_s) + λ_id Σ_k (1 - cos) + λ_par Σ_k (1 - cos) + λ_adv softplus(-D(Î)) + ...
 
-over three sizes s (the picture's, a half, a quarter), five answers k of an identity network, five of a face parser. The rest is off
-in the paper's preset: Gram matrices and the codes' length (there, disabled, in the published code), and three terms of our own.
+over the sizes s (the picture's own, and a half and a quarter where they are 256² or more), the answers k of an identity network,
+those of a face parser. The rest is off in the paper's preset: Gram matrices and the codes' length (there, disabled, in the
+published code), and three terms of our own.
 Pictures are (B, 3, s, s) RGB in [-1, 1]; a term whose weight is 0 is not computed.
 """
 
@@ -22,6 +23,8 @@ from understudy.families.regional_inversion.discriminator import Discriminator
 from understudy.families.regional_inversion.judges import Judges, distances
 
 SCALES = 3
+SMALLEST = 256
+"""Side of the smallest copy of a picture that LPIPS is asked about, pixels; the picture itself is always asked about."""
 Judge = TypeVar("Judge")
 
 
@@ -154,7 +157,8 @@ def discriminator_loss(discriminator: Discriminator, made: Tensor, truth: Tensor
 
 
 def _sizes(pictures: Tensor) -> Sequence[Tensor]:
-    return [functional.avg_pool2d(pictures, 1 << k) if k else pictures for k in range(SCALES)]
+    shrunk = [1 << k for k in range(1, SCALES) if pictures.shape[-1] >> k >= SMALLEST]
+    return [pictures, *(functional.avg_pool2d(pictures, times) for times in shrunk)]
 
 
 def _ms_ssim(made: Tensor, truth: Tensor) -> Tensor:

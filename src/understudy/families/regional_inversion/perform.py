@@ -150,7 +150,7 @@ class RegionalPerformer:
         weights, _ = self.terms()
         terms: dict[str, Any] = {**dict.fromkeys(_OFF, 0.0), **weights}
         losses = InversionLosses(**terms)
-        judges = find_judges(weights) if weights else Judges()
+        judges = find_judges(weights, oval_share=self.oval_share) if weights else Judges()
         judges.to(torch.device(self.device))
         discriminator = self._discriminator() if losses.features > 0 else None
         truth = self._picture(np.asarray(crop, np.float32))

@@ -151,6 +151,12 @@ def inversion_preview() -> Recipe:
     )
 
 
+def inversion_preview_judged() -> Recipe:
+    """The preview with the paper's two judges of faces beside its own terms, for section 5's "without identity" (``--without``)."""
+    recipe = inversion_preview()
+    return replace(recipe, preset="preview-judged", losses={**recipe.losses, "lpips": 0.8, "identity": 0.1})
+
+
 def inversion_preview_fixed() -> Recipe:
     """Table 1's row (B) at the preview's size: start it from a preview generator, which stays as it is."""
     recipe = inversion_preview()
@@ -161,6 +167,7 @@ _RECIPES: Mapping[str, Mapping[str, Callable[[], Recipe]]] = {
     GENERATOR: {"preview": generator_preview, "paper-1024": generator_paper},
     INVERSION: {
         "preview": inversion_preview,
+        "preview-judged": inversion_preview_judged,
         "preview-fixed": inversion_preview_fixed,
         "paper-1024": inversion_paper,
         "paper-1024-celebamask": inversion_paper_celebamask,

@@ -59,7 +59,7 @@ def start(recipe: Recipe) -> Trainable:
             f"--preset {recipe.preset} leaves the generator as it was trained; say with --from which one that is."
         )
     losses = InversionLosses(**recipe.losses)
-    judges = find_judges(recipe.losses)
+    judges = find_judges(recipe.losses, oval_share=settings.oval_share)
     network = InversionNetwork(settings)
     if recipe.start is not None:
         card_stage, tensors = _read(recipe, settings)

@@ -24,7 +24,8 @@ from understudy.families.regional_inversion import inert_pickle
 from understudy.families.regional_inversion.discriminator import Discriminator
 from understudy.families.regional_inversion.generator import Generator
 from understudy.families.regional_inversion.inert_pickle import Made, Name, read_records, tensor_of
-from understudy.families.regional_inversion.judges import AlexFeatures, IdentityNetwork, Lpips, load_lpips
+from understudy.families.regional_inversion.judges_identity import IdentityNetwork
+from understudy.families.regional_inversion.judges_lpips import AlexFeatures, Lpips, load_lpips
 from understudy.families.regional_inversion.layers import blur_kernel
 from understudy.families.regional_inversion.network import RegionalInversion
 from understudy.families.regional_inversion.nvidia import discriminator_names, generator_names, read_nvidia
