@@ -21,7 +21,7 @@ from understudy.family import FaceParts
 from understudy.jobs.region_cases import Case, choose_pairs, read_case, read_cases, spread
 from understudy.jobs.region_files import name_of
 from understudy.jobs.region_scores import RegionScores
-from understudy.jobs.regional_drive import open_reenactor
+from understudy.jobs.regional_drive import Watcher, find_reenactor, open_reenactor
 from understudy.metrics.region_overlap import RegionOverlap
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class MeasureRegionsOptions:
     pairs: int = field(default=100, metadata={"help": "How many random pairs of people are swapped; 0 for none."})
     reenact: tuple[str, ...] = field(
         default=("mesh",),
-        metadata={"help": "What gives the source the target's pose and expression: mesh, none or a family; repeat it."},
+        metadata={"help": "What gives the source the target's pose and expression, as for `understudy swap`; repeat it."},
     )
     order: str = field(default="paper", metadata={"help": "What lies over what in a swap: paper or code."})
     optimise: int = field(
@@ -139,6 +139,8 @@ def measure_regions(
     from understudy.jobs.project import find_project
 
     project = find_project(options.project, required=False)
+    for name in options.reenact if options.pairs else ():
+        find_reenactor(name)
     entries = read_cases(options.data, progress=progress)
     opened, files = (dict(editors), {}) if editors is not None else _open(options)
     if parser is None:
@@ -295,7 +297,10 @@ class _Model:
         editor = self.editor
         own = source.source()
         reenactor, _ = open_reenactor(reenact, own, editor=editor, parser=self.parser, device=self.options.device)
-        driven = reenactor.driven(target.landmarks)
+        watched = None
+        if isinstance(reenactor, Watcher):
+            watched = reenactor.watch(target.source().faces[0].view, target.landmarks)
+        driven = reenactor.driven(target.landmarks, watched)
         values, shown = own.values, own.shown
         if reenactor.own_textures:
             textures = editor.read(driven.crop[None], driven.regions[None])

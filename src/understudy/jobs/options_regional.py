@@ -19,8 +19,8 @@ class RegionalOptions:
     regions: tuple[str, ...] = ()
     """Swap these regions alone, each perhaps in part: eyes,lips=0.5. Default: the whole face."""
     reenact: str = "mesh"
-    """What gives the source the plate's expression and pose: mesh (its picture bent by its own landmarks), none, or a family that
-    animates."""
+    """What gives the source the plate's expression and pose: mesh (its picture bent by its own landmarks), none, a family that
+    animates, or face-vid2vid, whose published weights you bring."""
     order: Literal["inside", "paper", "code"] = "inside"
     """What lies over what: the plate's hair over the face, which keeps inside the plate's head (inside) or may leave it (paper), or
     the face over the plate's hair, and inside the head (code)."""
@@ -28,6 +28,8 @@ class RegionalOptions:
     """Whether the look of regions is averaged over the shot, which does not flicker, or read anew in every frame."""
     light: Literal["plate", "source"] = "plate"
     """Whose colours the skin has: matched to the plate by --colour-match and --contrast, or the source's own."""
+    gaze: Literal["plate", "source"] = "plate"
+    """Where the eyes look: as the plate's do, or as in the source's pictures."""
     seam: Literal["gaussian", "laplacian"] = "gaussian"
     """How the face is laid into the plate: by a soft mask, or band by band."""
     calm: int = 2

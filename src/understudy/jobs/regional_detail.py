@@ -9,7 +9,7 @@ glasses of theirs stay behind. Everywhere else the detail is the plate's own, as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from understudy.faces import topology
 from understudy.faces.mesh_warp import carry, mesh_map, mesh_maps
 from understudy.faces.regions import Region
 from understudy.jobs.regional_drive import OF_THE_FACE, with_whole_jaw
+from understudy.jobs.regional_eyes import LookingPictures
 from understudy.jobs.regional_maps import crop_side
 from understudy.jobs.regional_source import Source
 
@@ -60,16 +61,26 @@ class RegionalDetail:
         source: whose pictures.
         editor: whose faces.
         options: how much and how fine; the editor says how fine where they do not.
+        gaze: whose.
     """
 
-    def __init__(self, source: Source, *, editor: RegionEditor, options: CompositeOptions) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        editor: RegionEditor,
+        options: CompositeOptions,
+        gaze: Literal["plate", "source"] = "plate",
+    ) -> None:
         self._side, self._strength = crop_side(editor), np.float32(options.own_detail)
         size = editor.detail_size if options.own_detail_size is None else options.own_detail_size
         self._sigma = size * self._side
         self._source = source
-        meshes = [face.face.transform.points_to_crop(face.landmarks, 1)[:, :2] for face in source.faces]
-        self._pictures = NearestPictures(np.stack(meshes), self._read)
-        self._mouths = NearestPictures(np.stack(meshes), self._mouth)
+        meshes = np.stack([face.face.transform.points_to_crop(face.landmarks, 1) for face in source.faces])
+        flat = meshes[..., :2]
+        looking = gaze == "plate"
+        self._pictures = LookingPictures(meshes, self._read) if looking else NearestPictures(flat, self._read)
+        self._mouths = NearestPictures(flat, self._mouth)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -92,7 +103,7 @@ class RegionalDetail:
             joined: what it was made of.
             crop: (s, s, 3) float32, the plate's crop.
             regions: (h, h) uint8, the plate's map.
-            mesh: (478, 2 or 3) the plate's mesh in the crop's unit square.
+            mesh: (478, 3) the plate's mesh in the crop's unit square.
             driven: the same of the driven source.
             shown: (12,) bool, which regions the source's pictures show.
 
@@ -101,7 +112,7 @@ class RegionalDetail:
         """
         side = self._side
         new = _labels(joined.regions, side)
-        mesh, driven = np.asarray(mesh, np.float32)[:, :2], np.asarray(driven, np.float32)[:, :2]
+        mesh, driven = np.asarray(mesh, np.float32), np.asarray(driven, np.float32)
         strengths = np.zeros(len(Region), np.float32)
         strengths[list(OF_THE_FACE)] = joined.strengths[list(OF_THE_FACE)]
         face, skin = _soft(np.isin(new, OF_THE_FACE), side), _soft(np.isin(new, _OF_SKIN), side)
@@ -112,11 +123,12 @@ class RegionalDetail:
             if not where.any():
                 continue
             # A region that is swapped in part has a shape between both.
-            end = mesh + strength * (driven - mesh)
+            solid = mesh + strength * (driven - mesh)
+            end = solid[:, :2]
             given = np.zeros((side, side), np.float32)
             shut = self._shut(end) if strength > 0 else np.float32(0)
             if strength > 0:
-                footage = self._pictures.footage(end, side)
+                footage = self._pictures.footage(solid, side)
                 trusted = footage[..., 3]
                 picture = footage[..., :3] / np.maximum(trusted[..., None], 1e-3)
                 # What is in a mouth, and what is not, goes nowhere else, however lips are bent.
@@ -125,7 +137,7 @@ class RegionalDetail:
                 given = strength * _careful(trusted, side) * _soft((chosen & shown)[new], side) * _soft(fits, side)
                 given *= (1 - shut) * self._turned_to(end)
                 details.append(self._weighed(picture, trusted, face, where * given))
-            for plate, labels, here in self._plates(crop, _labels(regions, side), new, mesh, end):
+            for plate, labels, here in self._plates(crop, _labels(regions, side), new, mesh[:, :2], end):
                 same = np.maximum(_soft(labels == new, side), shut) * _soft(here, side)
                 of_plate = _soft(np.isin(labels, _OF_SKIN), side)
                 details.append(self._weighed(plate, of_plate, skin, where * (1 - given) * same))

@@ -24,7 +24,7 @@ from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.project import Project
 from understudy.jobs.region_files import name_of
 from understudy.jobs.regional_detail import RegionalDetail, in_plates_light
-from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, in_canonical_crop, open_reenactor
+from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, Watcher, in_canonical_crop, open_reenactor
 from understudy.jobs.regional_maps import crop_side, map_side, smaller_map, without_gaps
 from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
 from understudy.jobs.shot_frames import Plan, read_frames
@@ -80,6 +80,7 @@ class RegionalShot:
         self._parser, self._source, self._reenactor = parser, source, reenactor
         self._detail = detail
         self._maps: dict[tuple[int, int], bytes] = {}
+        self._watched: dict[tuple[int, int], np.ndarray] = {}
         self._order: dict[int, list[int]] = {}
         self._map_side = map_side(editor)
         self._side = min(self._map_side, _KEPT_SIDE)
@@ -125,11 +126,14 @@ class RegionalShot:
                 self._maps[frame.number, track] = zlib.compress(np.round(shares * 255).astype(np.uint8).tobytes(), 1)
                 self._order.setdefault(track, []).append(frame.number)
                 seen[shares.argmax(-1)] = True
+                if isinstance(self._reenactor, Watcher):
+                    self._watched[frame.number, track] = self._reenactor.watch(view, found.face.landmarks)
                 if frame.number in looked and self._options.textures == "shot":
                     picture = np.clip(crop.to_crop(view, self.size), 0, 1)
                     looks.setdefault(track, []).append(self._look(picture, self._labels(shares)))
                     if self._reenactor.own_textures:
-                        face = self._reenactor.driven(found.face.landmarks)
+                        watched = self._watched.get((frame.number, track))
+                        face = self._reenactor.driven(found.face.landmarks, watched)
                         driven.setdefault(track, []).append(self._look(face.crop, face.regions))
         progress("regions", len(numbers), len(numbers))
         for region in named_regions(self._options.regions):
@@ -158,7 +162,7 @@ class RegionalShot:
 
     def _swapped(self, crop: np.ndarray, face: CropFace) -> tuple[np.ndarray, np.ndarray]:
         regions = self._labels(self._calm(face.number, face.track))
-        driven = self._reenactor.driven(face.landmarks)
+        driven = self._reenactor.driven(face.landmarks, self._watched.get((face.number, face.track)))
         target = self._target.get(face.track)
         if target is None:
             target = _mean([self._look(crop, regions)])
@@ -285,7 +289,7 @@ def open_regional(
         record.add_weights(weights)
     detail = None
     if options.composite.own_detail > 0:
-        detail = RegionalDetail(source, editor=editor, options=options.composite)
+        detail = RegionalDetail(source, editor=editor, options=options.composite, gaze=regional.gaze)
     record.options["own_detail_pictures"] = 0 if detail is None else len(detail)
     return RegionalShot(
         options.identity, regional, editor=editor, parser=parser, source=source, reenactor=reenactor, detail=detail

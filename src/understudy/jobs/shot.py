@@ -25,6 +25,7 @@ from understudy.jobs.options_swap import SwapOptions
 from understudy.jobs.parsers import named_parser
 from understudy.jobs.people import Person, choose_person, describe_people, people_of, write_people_sheet
 from understudy.jobs.project import Project, find_project, require_consent
+from understudy.jobs.regional_drive import find_reenactor
 from understudy.jobs.regional_shot import RegionalShot, open_regional
 from understudy.jobs.regional_source import source_consent
 from understudy.jobs.shot_frames import MeshMeasure, Recipe, Seconds, ShotFrame, mesh_measure, swap_frames
@@ -134,6 +135,7 @@ def swap_shot(
     regional = _regional(options, project)
     if regional is not None:
         model = regional[1]
+        find_reenactor(options.regional.reenact)  # said before the plate is read
         name, consent = source_consent(options.identity, project, options.consent)
     else:
         model = _model(options, project)

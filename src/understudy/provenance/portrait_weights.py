@@ -102,4 +102,14 @@ ROWS: tuple[dict[str, Any], ...] = (
         "purpose": "19 classes of a face at 512², in place of the packaged parser (--parser public)",
         "published": "linked from the page of github.com/zllrunning/face-parsing.PyTorch",
     },
+    {
+        "name": "face-vid2vid",
+        "file": "00000189-checkpoint.pth.tar",
+        "sha256": "",
+        "num_bytes": 0,
+        "licence": "CC BY-NC 4.0 (zhanglonghao1992; trained on VoxCeleb)",
+        "commercial": False,
+        "purpose": "drives a source by the plate's pictures at 256² (swap --reenact face-vid2vid)",
+        "published": "Vox-256, linked from the page of github.com/zhanglonghao1992/One-Shot_Free-View_Neural_Talking_Head_Synthesis",
+    },
 )
