@@ -55,7 +55,9 @@ class MeasureRegionsOptions:
     pairs: int = field(default=100, metadata={"help": "How many random pairs of people are swapped; 0 for none."})
     reenact: tuple[str, ...] = field(
         default=("mesh",),
-        metadata={"help": "What gives the source the target's pose and expression, as for `understudy swap`; repeat it."},
+        metadata={
+            "help": "What gives the source the target's pose and expression, as for `understudy swap`; repeat it."
+        },
     )
     order: str = field(default="paper", metadata={"help": "What lies over what in a swap: paper or code."})
     optimise: int = field(

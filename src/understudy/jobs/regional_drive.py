@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -32,6 +32,8 @@ _SLIT = 128
 """A mouth is open by more than one of so many parts of the map's side, which shows two faces' heights."""
 OF_THE_FACE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH)
 """Regions that a mesh knows the place of."""
+FACE_VID2VID = "face-vid2vid"
+"""The reenactor of the paper's own swaps, and its row among the foreign weights."""
 
 
 class Reenactor(Protocol):
@@ -40,13 +42,47 @@ class Reenactor(Protocol):
     own_textures: bool
     """Its pictures have textures of their own; else the source's are as good."""
 
-    def driven(self, target: np.ndarray) -> RegionFace:
-        """The source doing what a face (478, 3), plate pixels, does; in the canonical crop of that face."""
+    def driven(self, target: np.ndarray, watched: np.ndarray | None = None) -> RegionFace:
+        """The source doing what a face (478, 3), plate pixels, does; in the canonical crop of that face.
+
+        ``watched`` is what a :class:`Watcher` said of that face's picture.
+        """
         ...
 
     def mesh(self, target: np.ndarray) -> np.ndarray:
         """Where the driven source's mesh (478, 3) lies then, in the crop's unit square."""
         ...
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """A reenactor that goes by the plate's picture, and not by its mesh alone."""
+
+    def watch(self, view: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """What a face (478, 3) of a picture (H, W, 3), view space, does: a few numbers to keep for ``Reenactor.driven``."""
+        ...
+
+
+def find_reenactor(name: str) -> Path | None:
+    """The weights of the reenactor called ``name``; None for those that need none.
+
+    Raises:
+        OptionError: no such family, or it does not animate.
+        CheckpointError: it has no weights here.
+        WeightsError: the published weights that it goes by are not here.
+    """
+    if name in ("none", "mesh"):
+        return None
+    if name == FACE_VID2VID:
+        from understudy.jobs.regional_vid2vid import find_vid2vid
+
+        return find_vid2vid()
+    try:
+        return find_animator(None, name)[1]
+    except OptionError as error:
+        raise OptionError(
+            f"{str(error).replace('--method', '--reenact')} There are also mesh, none and {FACE_VID2VID}."
+        ) from error
 
 
 def open_reenactor(
@@ -61,17 +97,19 @@ def open_reenactor(
     """The reenactor called ``name``, and the weights that it uses.
 
     Raises:
-        OptionError: no such family, or it does not animate.
-        CheckpointError: it has no weights here.
+        OptionError, CheckpointError, WeightsError: as :func:`find_reenactor`.
     """
+    path = find_reenactor(name)
     if name == "none":
         return Unmoved(source), None
     if name == "mesh":
         return MeshBent(source, editor), None
-    try:
-        family, path = find_animator(None, name)
-    except OptionError as error:
-        raise OptionError(str(error).replace("--method", "--reenact")) from error
+    if name == FACE_VID2VID:
+        from understudy.jobs.regional_vid2vid import open_vid2vid
+
+        assert path is not None
+        return open_vid2vid(source, path, editor=editor, parser=parser, device=device), path
+    family, path = find_animator(None, name)
     animator = family.animator(path, device=device)
     return Animated(source, animator, editor, parser, reader), path
 
@@ -84,7 +122,7 @@ class Unmoved:
     def __init__(self, source: Source) -> None:
         self._face, self._landmarks = source.faces[0].face, source.faces[0].landmarks
 
-    def driven(self, target: np.ndarray) -> RegionFace:
+    def driven(self, target: np.ndarray, watched: np.ndarray | None = None) -> RegionFace:
         return self._face
 
     def mesh(self, target: np.ndarray) -> np.ndarray:
@@ -103,7 +141,7 @@ class MeshBent:
     def __init__(self, source: Source, editor: RegionEditor) -> None:
         self._source, self._editor = source.faces[0], editor
 
-    def driven(self, target: np.ndarray) -> RegionFace:
+    def driven(self, target: np.ndarray, watched: np.ndarray | None = None) -> RegionFace:
         source, end = self._source, self.mesh(target)
         start = source.face.transform.points_to_crop(source.landmarks, 1)
         face = bent(source.face, start, end)
@@ -137,7 +175,7 @@ class Animated:
         self._reader = reader
         self._units: np.ndarray | None = None
 
-    def driven(self, target: np.ndarray) -> RegionFace:
+    def driven(self, target: np.ndarray, watched: np.ndarray | None = None) -> RegionFace:
         source, turns = self._source, "landmarks" in self._animator.signals
         posed = onto(target, source.landmarks)
         mesh = posed if turns else onto(target, source.landmarks, head="still")

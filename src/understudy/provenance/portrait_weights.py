@@ -110,6 +110,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         "licence": "CC BY-NC 4.0 (zhanglonghao1992; trained on VoxCeleb)",
         "commercial": False,
         "purpose": "drives a source by the plate's pictures at 256² (swap --reenact face-vid2vid)",
-        "published": "Vox-256, linked from the page of github.com/zhanglonghao1992/One-Shot_Free-View_Neural_Talking_Head_Synthesis",
+        "published": "Vox-256, linked from the page of "
+        "github.com/zhanglonghao1992/One-Shot_Free-View_Neural_Talking_Head_Synthesis",
     },
 )
