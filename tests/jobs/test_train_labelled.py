@@ -145,6 +145,19 @@ def test_a_run_goes_on_only_with_its_own_losses(made: list[Tiny], data: Path, co
         train(options(data, consent, without=("drive",)))
 
 
+def test_who_taught_the_weights_that_a_run_began_with_stays_known(
+    made: list[Tiny], data: Path, consent: Path, monkeypatch
+):
+    monkeypatch.setattr(Tiny, "taught_by", ("mobilefacenet",), raising=False)
+    assert read_card(train(options(data, consent)).checkpoint).taught_by == ["mobilefacenet"]
+    monkeypatch.setattr(Tiny, "taught_by", ("lpips-squeeze",))
+    assert read_card(train(options(data, consent)).checkpoint).taught_by == ["mobilefacenet", "lpips-squeeze"]
+    monkeypatch.delattr(Tiny, "taught_by")
+    on = train(options(data, consent, run="on", from_="tiny-preview"))
+    assert read_card(on.checkpoint).taught_by == ["mobilefacenet", "lpips-squeeze"]
+    assert read_card(train(options(data, consent, run="new")).checkpoint).taught_by == []
+
+
 def test_a_data_set_needs_consent(made: list[Tiny], data: Path):
     with pytest.raises(ConsentError, match="--consent"):
         train(options(data, None))

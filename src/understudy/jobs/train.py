@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy import __version__, families
-from understudy.errors import DatasetError, OptionError
+from understudy.errors import CheckpointError, DatasetError, OptionError
 from understudy.family import Recipe, checkpoint_path
 from understudy.jobs.project import Project, find_project, require_consent
 from understudy.provenance.atomic import write_json
@@ -343,9 +343,10 @@ def _run(
         run,
         LoopOptions(device=options.device, devices=options.devices, minutes=options.minutes),
     )
+    path = checkpoint_path(run)
+    earlier = _teachers(recipe.start, path)
     report: LoopReport = loop.train(progress)
     tensors, network = loop.checkpoint()
-    path = checkpoint_path(run)
     if loop.fabric.is_global_zero:
         card = ModelCard(
             family=options.family,
@@ -358,7 +359,8 @@ def _run(
             date=date.today().isoformat(),
             figures=report.figures,
             version=__version__,
-            taught_by=tuple(getattr(trainable, "taught_by", ())),  # most families learn from their pictures alone
+            # Most families learn from their pictures alone.
+            taught_by=tuple(dict.fromkeys([*earlier, *getattr(trainable, "taught_by", ())])),
         )
         save_checkpoint(path, tensors, card)
         record.figures = {"pictures": report.pictures, "seconds": report.seconds, **report.figures}
@@ -377,6 +379,20 @@ def _run(
         preview=run / "previews" / "latest.jpg",
         figures=report.figures,
     )
+
+
+def _teachers(start: str | None, path: Path) -> list[str]:
+    """The foreign networks that taught what a training begins with: the weights that it starts from, the run's own earlier ones."""
+    from understudy.checkpoint import read_card
+
+    found: list[str] = []
+    for file in (start, path):
+        if file not in (None, "base"):
+            try:
+                found += read_card(file).taught_by
+            except CheckpointError:  # not there yet
+                continue
+    return found
 
 
 def _claim(run: Path, recipe: Recipe, identities: tuple[str, ...], hold_back: int) -> None:

@@ -6,7 +6,7 @@ Pictures are (B, 3, s, s) RGB in [-1, 1].
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,16 +62,35 @@ def distances(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
     return total
 
 
-LPIPS = (("alexnet", "lpips-alex"), ("squeezenet", "lpips-squeeze-heads"))
-IDENTITY = (("arcface-ir-se50",), ("mobilefacenet",))
-"""Names in the table of foreign weights: the paper's network, then the one that stands in where the paper's is not at hand."""
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """A network that can judge, and the files that it takes, by their names in the table of foreign weights."""
+
+    name: str
+    files: tuple[str, ...]
 
 
-def find_judges(terms: Mapping[str, float], *, oval_share: float = 0.5) -> Judges:
+LPIPS = (
+    _Choice(name="lpips-alex", files=("alexnet", "lpips-alex")),
+    _Choice(
+        name="lpips-squeeze", files=("squeezenet", "lpips-squeeze-heads")
+    ),  # the measure of this name asks the same network
+)
+IDENTITY = (
+    _Choice(name="arcface-ir-se50", files=("arcface-ir-se50",)),
+    _Choice(name="mobilefacenet", files=("mobilefacenet",)),
+)
+"""The paper's network, then the one that stands in where the paper's is not at hand."""
+
+
+def find_judges(
+    terms: Mapping[str, float], *, oval_share: float = 0.5, stand_ins: Collection[str] | None = None
+) -> Judges:
     """The judges that the terms with a weight need: the paper's where their files are at hand, else those that stand in.
 
     Args:
         oval_share: height of a neutral face as share of the side of the crops that will be judged.
+        stand_ins: names of those that may stand in; None: any.
 
     Raises:
         WeightsError: no file is at hand; the sentence says which, and how to do without.
@@ -79,23 +98,22 @@ def find_judges(terms: Mapping[str, float], *, oval_share: float = 0.5) -> Judge
     """
     lpips, identity, parser = None, None, None
     teachers: list[str] = []
-    if terms.get("lpips", 0) > 0 or terms.get("gram", 0) > 0:
-        names, (features, heads) = _at_hand("lpips" if terms.get("lpips", 0) > 0 else "gram", LPIPS)
-        squeeze = names == LPIPS[1]
-        lpips = load_lpips(features, heads, squeeze=squeeze)
-        # The measure of that name asks the same network.
-        teachers += ["lpips-squeeze"] if squeeze else names
+    for term in ("lpips", "gram"):
+        if terms.get(term, 0) > 0 and lpips is None:
+            chosen, files = _at_hand(term, LPIPS, stand_ins)
+            lpips = load_lpips(*files, squeeze=chosen is LPIPS[1])
+            teachers.append(chosen.name)
     if terms.get("identity", 0) > 0:
-        names, (path,) = _at_hand("identity", IDENTITY)
-        identity = load_identity(path) if names == IDENTITY[0] else load_onnx_identity(path, oval_share=oval_share)
-        teachers += names
+        chosen, (file,) = _at_hand("identity", IDENTITY, stand_ins)
+        identity = load_identity(file) if chosen is IDENTITY[0] else load_onnx_identity(file, oval_share=oval_share)
+        teachers.append(chosen.name)
     if terms.get("parsing", 0) > 0:
         parser, names = _parser_features()
         teachers += names
     return Judges(lpips=lpips, identity=identity, parser=parser, teachers=tuple(teachers))
 
 
-def _at_hand(term: str, choices: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], list[Path]]:
+def _at_hand(term: str, choices: Sequence[_Choice], stand_ins: Collection[str] | None) -> tuple[_Choice, list[Path]]:
     """The first choice of which every file is here.
 
     Raises:
@@ -104,13 +122,15 @@ def _at_hand(term: str, choices: Sequence[tuple[str, ...]]) -> tuple[tuple[str, 
     from understudy.errors import WeightsError
     from understudy.provenance import weights
 
-    here = [names for names in choices if all(weights.locate(name) is not None for name in names)]
-    names = here[0] if here else choices[0]
+    first, *others = choices
+    others = [choice for choice in others if stand_ins is None or choice.name in stand_ins]
+    here = [choice for choice in (first, *others) if all(weights.locate(name) is not None for name in choice.files)]
+    chosen = here[0] if here else first
     try:
-        return names, [weights.find(name) for name in names]
+        return chosen, [weights.find(name) for name in chosen.files]
     except WeightsError as error:
-        others = "".join(f" {' and '.join(names)} would do as well." for names in choices[1:] if not here)
-        raise WeightsError(f"{error}{others} Or train without it: --without {term}.") from error
+        instead = "".join(f" {' and '.join(choice.files)} would do as well." for choice in others if not here)
+        raise WeightsError(f"{error}{instead} Or train without it: --without {term}.") from error
 
 
 def _parser_features() -> tuple[ParserFeatures, tuple[str, ...]]:

@@ -105,9 +105,9 @@ class RegionalPerformer:
     def terms(self) -> tuple[dict[str, float], tuple[str, ...]]:
         """The loss terms that :meth:`optimise` has, with their weights: the preset's without the adversarial one; and those whose
         networks are not at hand."""
-        preset = read_card(self._path).preset if self._path is not None else "preview"
+        card = read_card(self._path) if self._path is not None else None
         try:
-            losses: Mapping[str, Any] = recipe(preset, stage=INVERSION).losses
+            losses: Mapping[str, Any] = recipe(card.preset if card else "preview", stage=INVERSION).losses
         except OptionError:
             losses = recipe("paper-1024", stage=INVERSION).losses
         weights = {name: float(value) for name, value in losses.items() if isinstance(value, float) and value > 0}
@@ -117,8 +117,10 @@ class RegionalPerformer:
         if self._path is None or not has_discriminator(self._path):
             missing += [name for name in ("features",) if name in weights]
         for name in ("lpips", "identity", "parsing"):
+            # One that stands in for the paper's is asked where it taught the checkpoint alone: it also measures, and what is
+            # fitted by it cannot be measured by it.
             try:
-                find_judges({name: weights.get(name, 0.0)})
+                find_judges({name: weights.get(name, 0.0)}, stand_ins=card.taught_by if card else ())
             except (WeightsError, CheckpointError):
                 missing.append(name)
         return {name: value for name, value in weights.items() if name not in missing}, tuple(missing)
