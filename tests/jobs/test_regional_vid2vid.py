@@ -87,6 +87,7 @@ def test_its_faces_lie_where_its_mesh_says(source: Source) -> None:
     lips = subject.mesh(own)[LIPS_INNER, :2].mean(0)
     np.testing.assert_allclose((columns.mean() / side, rows.mean() / side), lips, atol=0.06)
     # Like the source's own crop, though both went through another size.
+    assert subject.driven(own, np.arange(3.0)) is face and len(driver.asked) == 1, "asked again, not made again"
     agree = (face.regions == source.faces[0].face.regions).mean()
     assert agree > 0.9
     with pytest.raises(InternalError, match="not looked at"):
