@@ -105,8 +105,9 @@ def test_a_swap_shows_it_every_frame_that_it_makes(swap, monkeypatch: pytest.Mon
         lambda source, path, *, editor, parser, device: Vid2VidDriven(source, driver, editor, parser),  # type: ignore[arg-type]
     )
     report = swap(regional=RegionalOptions(reenact=FACE_VID2VID, light="source"))
-    picture = cv2.imread(str(tmp_path / "out" / "shot.0002.png"))[..., ::-1]
-    np.testing.assert_allclose(picture[100, 120], SOURCE_SKIN, atol=14)
+    picture = cv2.imread(str(tmp_path / "out" / "shot.0002.png"))
+    assert picture is not None
+    np.testing.assert_allclose(picture[100, 120, ::-1], SOURCE_SKIN, atol=14)
     assert len(driver.shown) == 4 and report.swapped == 4
     # The middle of the plate's face is its skin, or near it.
     for watched in driver.asked:
