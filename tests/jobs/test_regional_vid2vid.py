@@ -23,9 +23,10 @@ from understudy.perform.regions import scaled
 from understudy.provenance.record import RunRecord
 
 from .test_edit import COLOURS, OTHER_LIPS, Finder
+from .test_measure_regions import data, measure
 from .test_regional_shot import SOURCE_SKIN, Colours, Joining, draw, swap, target_mesh
 
-__all__ = ["swap"]  # a fixture
+__all__ = ["data", "swap"]  # fixtures
 
 
 class Repeater:
@@ -94,16 +95,29 @@ def test_its_faces_lie_where_its_mesh_says(source: Source) -> None:
         subject.driven(own)
 
 
-def test_a_swap_shows_it_every_frame_that_it_makes(swap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    driver = Repeater()
-    weights = tmp_path / "00000189-checkpoint.pth.tar"
-    weights.write_bytes(b"weights")
-    monkeypatch.setattr(regional_vid2vid, "find_vid2vid", lambda: weights)
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Repeater:
+    """What any face-vid2vid that is opened by name goes by."""
+    found = Repeater()
+    (tmp_path / "00000189-checkpoint.pth.tar").write_bytes(b"weights")
+    monkeypatch.setattr(regional_vid2vid, "find_vid2vid", lambda: tmp_path / "00000189-checkpoint.pth.tar")
     monkeypatch.setattr(
         regional_vid2vid,
         "open_vid2vid",
-        lambda source, path, *, editor, parser, device: Vid2VidDriven(source, driver, editor, parser),  # type: ignore[arg-type]
+        lambda source, path, *, editor, parser, device: Vid2VidDriven(source, found, editor, parser),  # type: ignore[arg-type]
     )
+    return found
+
+
+def test_measuring_shows_it_the_target(data: Path, driver: Repeater) -> None:
+    report = measure(data, reenact=(FACE_VID2VID,), pictures=2)
+    assert f"swap, {FACE_VID2VID}" in report.swaps
+    assert len(driver.shown) == len(driver.asked) == report.pairs
+    for shown in driver.shown:
+        np.testing.assert_allclose(shown[48, 48] * 255, COLOURS[Region.SKIN], atol=2)
+
+
+def test_a_swap_shows_it_every_frame_that_it_makes(swap, driver: Repeater, tmp_path: Path) -> None:
     report = swap(regional=RegionalOptions(reenact=FACE_VID2VID, light="source"))
     picture = cv2.imread(str(tmp_path / "out" / "shot.0002.png"))
     assert picture is not None
@@ -112,7 +126,7 @@ def test_a_swap_shows_it_every_frame_that_it_makes(swap, monkeypatch: pytest.Mon
     # The middle of the plate's face is its skin, or near it.
     for watched in driver.asked:
         np.testing.assert_allclose(watched * 255, COLOURS[Region.SKIN], atol=60)
-    assert str(weights) in Path(report.record).read_text()
+    assert "00000189-checkpoint.pth.tar" in Path(report.record).read_text()
 
 
 # -- by name -----------------------------------------------------------------------------------------------------------------
