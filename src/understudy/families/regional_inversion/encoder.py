@@ -94,15 +94,20 @@ class Encoder(nn.Module):
         return torch.cat(vectors, 2)
 
     def pooled(self, feature: Tensor, regions: RegionMaps) -> Tensor:
-        """Eq. 2: (B, C, h, h) -> (B, R, C), means over the regions' pixels, zeros for regions without one."""
-        side = feature.shape[-1]
-        if self.settings.pooling == "area":
-            masks = functional.adaptive_avg_pool2d(one_hot(regions.labels), side)
-        else:
-            masks = one_hot(regions.at(side))
-        sums = torch.einsum("bchw,brhw->brc", feature.to(masks.dtype), masks)
-        # A mean over less than a thousandth of a pixel would be noise.
-        return sums / masks.sum((2, 3)).clamp_min(1e-3)[:, :, None]
+        """Eq. 2 as the settings have it."""
+        return pooled(feature, regions, self.settings.pooling)
+
+
+def pooled(feature: Tensor, regions: RegionMaps, pooling: str) -> Tensor:
+    """Eq. 2: (B, C, h, h) -> (B, R, C), means over the regions' pixels, zeros for regions without one."""
+    side = feature.shape[-1]
+    if pooling == "area":
+        masks = functional.adaptive_avg_pool2d(one_hot(regions.labels), side)
+    else:
+        masks = one_hot(regions.at(side))
+    sums = torch.einsum("bchw,brhw->brc", feature.to(masks.dtype), masks)
+    # A mean over less than a thousandth of a pixel would be noise.
+    return sums / masks.sum((2, 3)).clamp_min(1e-3)[:, :, None]
 
 
 def one_hot(labels: Tensor) -> Tensor:

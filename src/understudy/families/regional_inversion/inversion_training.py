@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from understudy.blocks.held import held
 from understudy.errors import DatasetError
 from understudy.families.regional_inversion.discriminator import Discriminator
-from understudy.families.regional_inversion.generator import draw_noise
 from understudy.families.regional_inversion.generator_training import r1_penalty
 from understudy.families.regional_inversion.judges import Judges
 from understudy.families.regional_inversion.losses import InversionLosses, discriminator_loss, reconstruction_loss
-from understudy.families.regional_inversion.network import RegionalInversion
+from understudy.families.regional_inversion.network import inversion_of
 from understudy.families.regional_inversion.places import RegionMaps
 from understudy.families.regional_inversion.settings import RegionalSettings
 from understudy.family import Phase
@@ -35,7 +34,7 @@ class InversionNetwork(nn.Module):
     def __init__(self, settings: RegionalSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.inversion = RegionalInversion(settings)
+        self.inversion = inversion_of(settings)
         self.D = Discriminator(settings)
         # Kept with the weights, so that a stopped training goes on with the same numbers.
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
@@ -77,16 +76,7 @@ class InversionTrainable:
     def parameter_groups(self, phase: str) -> Mapping[str, Sequence[nn.Parameter]]:
         if phase == "discriminator":
             return {"discriminator": list(self.whole.D.parameters())}
-        network = self.whole.inversion
-        tuned = network.tuned()
-        known = {id(parameter) for parameter in [*tuned, *network.G.style.parameters()]}
-        return {
-            "encoder": list(network.encoder.parameters()),
-            "codes": list(network.MLPs.parameters()),
-            "generator": tuned,
-            # The last layers, which every region shares. The mapping network has no work here.
-            "generator_last": [parameter for parameter in network.G.parameters() if id(parameter) not in known],
-        }
+        return self.whole.inversion.groups()
 
     def set_resolution(self, resolution: int) -> bool:
         return False
@@ -113,7 +103,7 @@ class InversionTrainable:
         regions.by_pixel = int(whole.draws - whole.rounds) % self.exact_every != 0
         noise = None
         if self.noise == "random":
-            noise = draw_noise(whole.settings, len(pictures), numbers, pictures.device)
+            noise = whole.inversion.draw_noise(len(pictures), numbers, pictures.device)
         if phase == "discriminator":
             if self._made is not None and self._made[0] is batch:
                 made = self._made[1]  # this step's, by the weights from before it
@@ -130,7 +120,6 @@ class InversionTrainable:
             self.judges.to(pictures.device)
             made, codes = whole.inversion(pictures, regions, noise)
             self._made = (batch, made.detach())
-            learned = whole.settings.learned_layers
             with held([whole.D]):
                 total, parts = reconstruction_loss(
                     made,
@@ -139,7 +128,7 @@ class InversionTrainable:
                     self.judges,
                     details=details,
                     discriminator=whole.D,
-                    codes=codes[:, :, :learned] - whole.inversion.latent_avg[:learned],
+                    codes=whole.inversion.beyond_mean(codes),
                 )
         return total, {name: part.detach() for name, part in parts.items()}
 
@@ -147,10 +136,11 @@ class InversionTrainable:
     def preview(self, batch: Sequence[Portion], fade: float) -> np.ndarray:
         """Columns: the picture, its regions, its reconstruction, the same regions with another picture's texture; twice over."""
         pictures, regions, _ = self.shown(batch)
-        network = self.whole.inversion
+        network = self.whole.inversion.eval()  # to look at it changes nothing
         codes = network.codes(network.vectors(pictures, regions))
         made = network.G(codes, regions)
         worn = network.G(codes.roll(1, 0), regions)
+        network.train()
         columns = torch.cat([pictures, colours(regions.labels), made.float(), worn.float()], 3)
         rows = columns[: len(columns) // 2 * 2]
         grid = torch.cat([rows[::2], rows[1::2]], 3).permute(0, 2, 3, 1)

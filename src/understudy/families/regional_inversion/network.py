@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from understudy.families.regional_inversion.encoder import Encoder, RegionMlp
-from understudy.families.regional_inversion.generator import Generator
+from understudy.families.regional_inversion.generator import Generator, draw_noise
 from understudy.families.regional_inversion.layers import in_float32
 from understudy.families.regional_inversion.places import RegionMaps
+from understudy.families.regional_inversion.sean import Sean
 from understudy.families.regional_inversion.settings import NUM_REGIONS, RegionalSettings
 
 
@@ -62,6 +63,36 @@ class RegionalInversion(nn.Module):
             for name, parameter in self.G.named_parameters()
             if name.startswith("input.") or 0 <= self.G.layer_of(name) < K
         ]
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """What learns, by the names that a recipe's rates go by."""
+        tuned = self.tuned()
+        known = {id(parameter) for parameter in [*tuned, *self.G.style.parameters()]}
+        return {
+            "encoder": list(self.encoder.parameters()),
+            "codes": list(self.MLPs.parameters()),
+            "generator": tuned,
+            # The last layers, which every region shares. The mapping network has no work here.
+            "generator_last": [parameter for parameter in self.G.parameters() if id(parameter) not in known],
+        }
+
+    def beyond_mean(self, codes: Tensor) -> Tensor:
+        """The learned layers' codes less the mean code: (B, R, K, latent)."""
+        learned = self.settings.learned_layers
+        return codes[:, :, :learned] - self.latent_avg[:learned]
+
+    def draw_noise(self, batch: int, numbers: torch.Generator, device: torch.device) -> list[Tensor]:
+        """Noise for ``batch`` pictures, anew every time."""
+        return draw_noise(self.settings, batch, numbers, device)
+
+
+Inversion = RegionalInversion | Sean
+"""What reads textures off faces and makes faces of them; both have the same methods."""
+
+
+def inversion_of(settings: RegionalSettings) -> Inversion:
+    """The settings' network, with weights of chance."""
+    return Sean(settings) if settings.architecture == "sean" else RegionalInversion(settings)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from understudy.families.regional_inversion import recompose
 from understudy.families.regional_inversion.discriminator import Discriminator
 from understudy.families.regional_inversion.judges import Judges, find_judges
 from understudy.families.regional_inversion.losses import InversionLosses, reconstruction_loss
-from understudy.families.regional_inversion.network import RegionalInversion
+from understudy.families.regional_inversion.network import Inversion
 from understudy.families.regional_inversion.places import RegionMaps
 from understudy.families.regional_inversion.recipes import INVERSION, recipe
 from understudy.families.regional_inversion.settings import NUM_REGIONS
@@ -34,7 +34,7 @@ sharper."""
 class RegionalPerformer:
     """Reads and makes faces (see ``understudy.family.RegionEditor``). Noise is fixed, so frames do not flicker by it."""
 
-    def __init__(self, checkpoint: Path | str | RegionalInversion, *, device: str = "auto") -> None:
+    def __init__(self, checkpoint: Path | str | Inversion, *, device: str = "auto") -> None:
         """
         Args:
             checkpoint: of an inversion, or a network that is already there.
@@ -43,8 +43,8 @@ class RegionalPerformer:
             CheckpointError: not an inversion's weights.
             OptionError: the device is not there.
         """
-        self._path = None if isinstance(checkpoint, RegionalInversion) else Path(checkpoint)
-        network = checkpoint if isinstance(checkpoint, RegionalInversion) else load_inversion(checkpoint)
+        self._path = None if isinstance(checkpoint, Inversion) else Path(checkpoint)
+        network = checkpoint if isinstance(checkpoint, Inversion) else load_inversion(checkpoint)
         self.device = choose_device(device)
         # Always float32: the picture is a sum over many levels, and steps of bf16 would be seen.
         self.network = network.eval().requires_grad_(False).float()

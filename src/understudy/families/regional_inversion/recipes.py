@@ -37,6 +37,15 @@ NARROW = {
 }
 """Networks for two processor cores. Nine layers reach to 64², half the side, as thirteen reach to a quarter of 1024²."""
 
+NARROW_SEAN = {
+    "architecture": "sean",
+    "latent": 64,
+    "sean_width": 10,
+    "sean_hidden": 20,
+    "sean_encoder_width": 12,
+}
+"""SEAN with as many parameters and at the same cost as the networks above; the discriminator is theirs."""
+
 
 def generator_paper() -> Recipe:
     """StyleGAN2's config F for FFHQ: 25 million pictures, 32 in a step (4 on each of 8 devices)."""
@@ -163,6 +172,23 @@ def inversion_preview_fixed() -> Recipe:
     return replace(recipe, preset="preview-fixed", rates={"generator": 0.0, "generator_last": 0.0})
 
 
+def inversion_sean() -> Recipe:
+    """SEAN at its published widths and 256², as section 5 puts it in RGI's place: data, losses and schedule as on CelebAMask-HQ,
+    from nothing. Its own losses (hinge, the discriminator's features, VGG) and rates are not used: both networks are to differ
+    in themselves alone."""
+    recipe = inversion_paper_celebamask()
+    stage = replace(recipe.stages[0], resolution=256)
+    network = {**recipe.network, "size": 256, "architecture": "sean"}
+    return replace(recipe, preset="sean-256", network=network, stages=(stage,), rates={})
+
+
+def inversion_preview_sean() -> Recipe:
+    """SEAN in RGI's place at the preview's size, cost and all else alike."""
+    recipe = inversion_preview()
+    network = {name: value for name, value in recipe.network.items() if name != "exact_every"}
+    return replace(recipe, preset="preview-sean", network={**network, **NARROW_SEAN})
+
+
 _RECIPES: Mapping[str, Mapping[str, Callable[[], Recipe]]] = {
     GENERATOR: {"preview": generator_preview, "paper-1024": generator_paper},
     INVERSION: {
@@ -173,6 +199,8 @@ _RECIPES: Mapping[str, Mapping[str, Callable[[], Recipe]]] = {
         "paper-1024-celebamask": inversion_paper_celebamask,
         "paper-1024-fixed": inversion_fixed_generator,
         "code-1024": inversion_code,
+        "preview-sean": inversion_preview_sean,
+        "sean-256": inversion_sean,
     },
 }
 PRESETS = tuple(dict.fromkeys(preset for recipes in _RECIPES.values() for preset in recipes))

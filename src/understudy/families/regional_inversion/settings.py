@@ -37,6 +37,15 @@ class RegionalSettings:
     no pixel left; or ``area``, by which every pixel of the map counts where it lies."""
     oval_share: float = 0.5
     """Height of a neutral face as share of the crop's side."""
+    architecture: str = "rgi"
+    """``rgi``, the paper's own, or ``sean``, which its section 5 puts in its place; ``latent`` is then the length of a style, and
+    ``widest`` and ``channel_base`` are the discriminator's alone."""
+    sean_width: int = 64
+    """Channels of SEAN's last block; its first has 16 times as many."""
+    sean_hidden: int = 128
+    """Channels between the mask and what it says of a normalisation."""
+    sean_encoder_width: int = 32
+    """Channels of the first layer of SEAN's encoder."""
 
     def __post_init__(self) -> None:
         if self.size < 8 or self.size & (self.size - 1):
@@ -59,6 +68,17 @@ class RegionalSettings:
             raise OptionError(f"regional_inversion: regional_layers {self.regional_layers} must be 1 or more.")
         if self.pooling not in ("nearest", "area"):
             raise OptionError(f"regional_inversion: pooling {self.pooling!r} must be nearest or area.")
+        if self.architecture not in ("rgi", "sean"):
+            raise OptionError(f"regional_inversion: architecture {self.architecture!r} must be rgi or sean.")
+        if self.architecture == "sean" and self.size < 64:
+            raise OptionError(
+                f"regional_inversion: size {self.size} must be 64 or more for sean, whose first block has 1/32 of it."
+            )
+        if min(self.sean_width, self.sean_hidden, self.sean_encoder_width) < 1:
+            raise OptionError(
+                f"regional_inversion: sean_width {self.sean_width}, sean_hidden {self.sean_hidden} and sean_encoder_width "
+                f"{self.sean_encoder_width} must be 1 or more."
+            )
         if not 0 < self.oval_share < 1:
             raise OptionError(f"regional_inversion: oval_share {self.oval_share} must lie between 0 and 1.")
 

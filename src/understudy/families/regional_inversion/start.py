@@ -16,7 +16,7 @@ from understudy.families.regional_inversion.generator_training import GanNetwork
 from understudy.families.regional_inversion.inversion_training import InversionNetwork, InversionTrainable
 from understudy.families.regional_inversion.judges import find_judges
 from understudy.families.regional_inversion.losses import InversionLosses
-from understudy.families.regional_inversion.network import RegionalInversion
+from understudy.families.regional_inversion.network import Inversion, RegionalInversion, inversion_of
 from understudy.families.regional_inversion.recipes import GENERATOR
 from understudy.families.regional_inversion.settings import RegionalSettings, settings_of
 from understudy.family import Recipe, Trainable
@@ -33,6 +33,10 @@ OF_INVERSION = (
     "encoder_blocks",
     "pooling",
     "oval_share",
+    "architecture",
+    "sean_width",
+    "sean_hidden",
+    "sean_encoder_width",
 )
 """Settings that the weights mean nothing without."""
 
@@ -63,13 +67,18 @@ def start(recipe: Recipe) -> Trainable:
     network = InversionNetwork(settings)
     if recipe.start is not None:
         card_stage, tensors = _read(recipe, settings)
-        _fill(network.inversion.G, tensors, "G.", recipe.start)
-        network.inversion.latent_avg.copy_(tensors["latent_avg"])
+        if card_stage == GENERATOR:
+            if not isinstance(network.inversion, RegionalInversion):
+                raise CheckpointError(
+                    f"{recipe.start} is a generator of StyleGAN2's, and the preset {recipe.preset} trains SEAN, which has none of "
+                    f"it; start it from nothing or from a run of its own."
+                )
+            _fill(network.inversion.G, tensors, "G.", recipe.start)
+            network.inversion.latent_avg.copy_(tensors["latent_avg"])
+        else:
+            _fill(network.inversion, _without_discriminator(tensors), "", recipe.start)
         if losses.discriminated and any(name.startswith("D.") for name in tensors):
             _fill(network.D, tensors, "D.", recipe.start)
-        if card_stage != GENERATOR:
-            _fill(network.inversion.encoder, tensors, "encoder.", recipe.start)
-            _fill(network.inversion.MLPs, tensors, "MLPs.", recipe.start)
     return InversionTrainable(
         network,
         losses,
@@ -125,7 +134,11 @@ def _fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: s
         raise CheckpointError(f"{path} does not hold the network its card describes: {error}") from error
 
 
-def load_inversion(path: Path | str) -> RegionalInversion:
+def _without_discriminator(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in tensors.items() if not name.startswith("D.")}
+
+
+def load_inversion(path: Path | str) -> Inversion:
     """The inversion network of a checkpoint, with its weights.
 
     Raises:
@@ -136,9 +149,8 @@ def load_inversion(path: Path | str) -> RegionalInversion:
         raise CheckpointError(
             f"{path} holds a generator, which makes faces but reads none; train --stage inversion from it first."
         )
-    network = RegionalInversion(settings_of(card["settings"]))
-    kept = {name: value.float() for name, value in tensors.items() if not name.startswith("D.")}
-    _fill(network, kept, "", path)
+    network = inversion_of(settings_of(card["settings"]))
+    _fill(network, {name: value.float() for name, value in _without_discriminator(tensors).items()}, "", path)
     return network
 
 
