@@ -101,7 +101,10 @@ def axes(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-ONE = np.float32(1.0).reshape(())
+def scalar(value: float) -> np.ndarray:
+    return np.array(value, np.float32)
+
+
 CASES: dict[str, tuple[str, dict[str, np.ndarray | None], dict[str, Any]]] = {
     "Add": ("Add", {"w": some(3, 1, 1)}, {}),
     "AveragePool": (
@@ -114,9 +117,9 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray | None], dict[str, Any]]] = {
         {"s": some(3), "b": some(3), "m": some(3), "v": np.abs(some(3)) + 0.1},
         {"epsilon": 1e-3},
     ),
-    "Clip": ("Clip", {"low": -0.3 * ONE, "high": 0.5 * ONE}, {}),
-    "Clip from below": ("Clip", {"low": 0.1 * ONE}, {}),
-    "Clip from above": ("Clip", {"low": None, "high": 0.1 * ONE}, {}),
+    "Clip": ("Clip", {"low": scalar(-0.3), "high": scalar(0.5)}, {}),
+    "Clip from below": ("Clip", {"low": scalar(0.1)}, {}),
+    "Clip from above": ("Clip", {"low": None, "high": scalar(0.1)}, {}),
     "Concat": ("Concat", {"w": some(2, 5, 8, 8)}, {"axis": 1}),
     "Conv": ("Conv", {"w": some(4, 3, 3, 3), "b": some(4)}, {"pads": (1, 1, 1, 1), "strides": (2, 2)}),
     "Conv, grouped, uneven": (
@@ -136,9 +139,9 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray | None], dict[str, Any]]] = {
     "MatMul": ("MatMul", {"w": some(8, 5)}, {}),
     "MaxPool": ("MaxPool", {}, {"kernel_shape": (3, 3), "strides": (2, 2), "ceil_mode": 1}),
     "MaxPool, padded": ("MaxPool", {}, {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)}),
-    "Mul": ("Mul", {"w": 2.5 * ONE}, {}),
+    "Mul": ("Mul", {"w": scalar(2.5)}, {}),
     "PRelu": ("PRelu", {"w": some(3, 1, 1)}, {}),
-    "Pow": ("Pow", {"w": 2.0 * ONE}, {}),
+    "Pow": ("Pow", {"w": scalar(2.0)}, {}),
     "ReduceMean": ("ReduceMean", {}, {"axes": (2, 3), "keepdims": 0}),
     "ReduceMean of all": ("ReduceMean", {}, {}),
     "ReduceSum": ("ReduceSum", {"a": axes(1)}, {"keepdims": 1}),
