@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from understudy.composite import own_detail
 from understudy.composite.own_detail import Detail, OwnDetail, carry_details, carry_light, carry_own_detail
 from understudy.dataset.face_set import FaceSet
 from understudy.errors import DatasetError
@@ -159,6 +161,67 @@ def test_details_of_several_pictures_add_up() -> None:
     np.testing.assert_allclose(both - face, 0.25 * alone[0] + 0.5 * alone[1], atol=1e-5)
     np.testing.assert_allclose(alone[0], carry_own_detail(face, pictures[0], sigma=2.0) - face, atol=0.004)
     np.testing.assert_array_equal(carry_details(face, [], sigma=2.0), face)
+
+
+def creased() -> tuple[np.ndarray, np.ndarray]:
+    """(96, 96, 3) a crease and pores apart: a soft dark line of 4 pixels' deviation, and noise of 0.004."""
+    across = np.arange(96) + 0.5 - 48
+    line = np.repeat(-0.15 * np.exp(-0.5 * (across / 4) ** 2)[None], 96, 0)[..., None]
+    pores = 0.004 * np.random.default_rng(8).standard_normal((96, 96, 1))
+    return np.repeat(line, 3, -1).astype(np.float32), np.repeat(pores, 3, -1).astype(np.float32)
+
+
+def share_of(result: np.ndarray, part: np.ndarray) -> float:
+    """How much of a part the middle of a picture has, by least squares."""
+    result, part = (x[16:-16, 16:-16, 0] - x[16:-16, 16:-16, 0].mean() for x in (result, part))
+    return float((result * part).sum() / (part * part).sum())
+
+
+def test_creases_stay_behind_and_pores_come_or_the_other_way_round() -> None:
+    line, pores = creased()
+    face, whole = np.full((96, 96, 3), 0.5, np.float32), np.ones((96, 96), np.float32)
+    made = lambda pores_, creases_: carry_details(  # noqa: E731
+        face,
+        [
+            Detail(
+                picture=face + line + pores,
+                of_picture=whole,
+                of_face=whole,
+                weight=pores_ * whole,
+                creases=None if creases_ is None else creases_ * whole,
+            )
+        ],
+        sigma=16.0,
+    )
+    everything = made(1.0, None)
+    np.testing.assert_allclose(made(1.0, 1.0), everything, atol=1e-6)
+    assert share_of(everything, line) > 0.8 and share_of(everything, pores) > 0.9
+    bare, only = made(1.0, 0.0), made(0.0, 1.0)
+    assert abs(share_of(bare, line)) < 0.03 and share_of(bare, pores) > 0.5
+    assert share_of(only, line) > 0.75 and share_of(only, pores) < 0.15
+    half_gone = share_of(made(1.0, 0.5), line)
+    assert 0.35 < half_gone < 0.6
+
+
+def test_creases_change_where_their_weight_does_and_nowhere_else() -> None:
+    line, pores = creased()
+    face, whole = np.full((96, 96, 3), 0.5, np.float32), np.ones((96, 96), np.float32)
+    picture, less = face + line + pores, whole.copy()
+    less[:32] = 0
+    one = Detail(picture=picture, of_picture=whole, of_face=whole, weight=whole)
+    made = [carry_details(face, [replace(one, creases=weight)], sigma=16.0) for weight in (None, less)]
+    np.testing.assert_array_equal(made[0][32:], made[1][32:])
+    assert made[1][16, 48, 0] - made[0][16, 48, 0] > 0.1
+
+
+def test_which_of_two_pictures_is_creased() -> None:
+    line, pores = creased()
+    smooth = 0.5 + pores
+    assert own_detail.creased(smooth + line, smooth, sigma=16.0)[48, 48] > 0.9
+    assert own_detail.creased(smooth, smooth + line, sigma=16.0)[48, 48] < 0.05
+    # Creases are a share of the light: the same face in the dark is as creased.
+    lit, dark = (own_detail.creased(light * (0.6 + line), 0.6 + line, sigma=16.0)[48, 48] for light in (1.0, 0.4))
+    assert lit == pytest.approx(0.3, abs=0.02) and dark == pytest.approx(lit, abs=0.1)
 
 
 def test_the_plates_light_falls_on_the_face() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -188,3 +190,39 @@ def test_the_plates_light_is_measured_on_faces() -> None:
     )
     lit = in_plates_light(made, joined, crop, regions())
     np.testing.assert_allclose(lit[SKIN], 0.58, atol=0.02)
+
+
+def smiling() -> np.ndarray:
+    """Corners of the mouth pulled up and out by 0.05 faces."""
+    end = mesh()
+    end[[61, 291], 1] -= 0.025
+    return end
+
+
+def skin_zones(at_rest: np.ndarray, driven: np.ndarray, plate: np.ndarray) -> list[np.ndarray]:
+    """Where creases go and come for a source with the mesh ``at_rest``."""
+    first = source(noise(1), regions())
+    face = replace(first.faces[0], landmarks=at_rest * SIDE)
+    subject = RegionalDetail(
+        replace(first, faces=(face,)),
+        editor=Editor(),  # type: ignore[arg-type]
+        options=CompositeOptions(),
+    )
+    new = np.full((SIDE, SIDE), int(Region.SKIN), np.uint8)
+    whole = np.ones((SIDE, SIDE), np.float32)
+    picture = np.full((SIDE, SIDE, 3), 0.5, np.float32)
+    return list(subject._other_creases(driven, driven[:, :2], picture, (plate, new, whole), new == Region.SKIN, new))
+
+
+def test_creases_go_with_the_sources_smile_and_come_with_the_plates() -> None:
+    fold, chin = ((mesh()[point, 1::-1] * SIDE).astype(int) for point in (206, 199))
+    creased = noise(3)
+    for start, end, there in ((smiling(), mesh(), 0), (mesh(), smiling(), 1), (smiling(), smiling(), None)):
+        found = skin_zones(start, end, creased)
+        for number, zone in enumerate(found):
+            assert zone[tuple(chin)] < 0.1
+            assert (zone[tuple(fold)] > 0.8) == (number == there)
+    # A plate that laughs without a fold has none to give.
+    smooth = np.full((SIDE, SIDE, 3), 0.5, np.float32)
+    _, come = skin_zones(mesh(), smiling(), smooth)
+    assert come.max() < 0.5

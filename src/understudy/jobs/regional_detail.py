@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from understudy.composite.options import CompositeOptions
-from understudy.composite.own_detail import Detail, NearestPictures, carry_details, carry_light
+from understudy.composite.own_detail import Detail, NearestPictures, carry_details, carry_light, creased
 from understudy.dataset.pictures import resized
 from understudy.faces import topology
 from understudy.faces.mesh_warp import carry, mesh_map, mesh_maps
 from understudy.faces.regions import Region
+from understudy.jobs.regional_creases import SourceCreases
 from understudy.jobs.regional_drive import OF_THE_FACE, with_whole_jaw
 from understudy.jobs.regional_eyes import LookingPictures
 from understudy.jobs.regional_maps import crop_side
@@ -81,6 +82,7 @@ class RegionalDetail:
         looking = gaze == "plate"
         self._pictures = LookingPictures(meshes, self._read) if looking else NearestPictures(flat, self._read)
         self._mouths = NearestPictures(flat, self._mouth)
+        self._creases = SourceCreases(source)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -116,6 +118,8 @@ class RegionalDetail:
         strengths = np.zeros(len(Region), np.float32)
         strengths[list(OF_THE_FACE)] = joined.strengths[list(OF_THE_FACE)]
         face, skin = _soft(np.isin(new, OF_THE_FACE), side), _soft(np.isin(new, _OF_SKIN), side)
+        labels = _labels(regions, side)
+        unmoved = (np.clip(crop, 0, 1), labels, _soft(np.isin(labels, _OF_SKIN), side))
         details = []
         for strength in np.unique(strengths):
             chosen = strengths == strength
@@ -126,30 +130,78 @@ class RegionalDetail:
             solid = mesh + strength * (driven - mesh)
             end = solid[:, :2]
             given = np.zeros((side, side), np.float32)
+            plates = list(self._plates(unmoved, new, mesh[:, :2], end))
             shut = self._shut(end) if strength > 0 else np.float32(0)
             if strength > 0:
                 footage = self._pictures.footage(solid, side)
                 trusted = footage[..., 3]
-                picture = footage[..., :3] / np.maximum(trusted[..., None], 1e-3)
+                picture = np.clip(footage[..., :3] / np.maximum(trusted[..., None], 1e-3), 0, 1)
                 # What is in a mouth, and what is not, goes nowhere else, however lips are bent.
                 mouth = self._mouths.footage(end, side)
                 fits = np.clip(np.where(new == Region.MOUTH, mouth, 1 - mouth) * 2 - 0.5, 0, 1)
                 given = strength * _careful(trusted, side) * _soft((chosen & shown)[new], side) * _soft(fits, side)
                 given *= (1 - shut) * self._turned_to(end)
-                details.append(self._weighed(picture, trusted, face, where * given))
-            for plate, labels, here in self._plates(crop, _labels(regions, side), new, mesh[:, :2], end):
+                go, come = self._other_creases(
+                    driven, end, picture, plates[-1][:3], chosen[new] & (new == Region.SKIN), new
+                )
+                wanted = where * given
+                # Creases that come are the plate's; the source's make way for them.
+                details.append(self._weighed(picture, trusted, face, wanted, wanted * (1 - np.maximum(go, come))))
+                if come.any():
+                    plate, _, of_plate, _ = plates[-1]
+                    details.append(self._weighed(plate, of_plate, skin, 0 * wanted, wanted * come))
+            for plate, labels, of_plate, here in plates:
                 same = np.maximum(_soft(labels == new, side), shut) * _soft(here, side)
-                of_plate = _soft(np.isin(labels, _OF_SKIN), side)
                 details.append(self._weighed(plate, of_plate, skin, where * (1 - given) * same))
         return carry_details(made, details, sigma=self._sigma)
 
-    def _weighed(self, picture: np.ndarray, of_picture: np.ndarray, of_face: np.ndarray, weight: np.ndarray) -> Detail:
+    def _weighed(
+        self,
+        picture: np.ndarray,
+        of_picture: np.ndarray,
+        of_face: np.ndarray,
+        weight: np.ndarray,
+        creases: np.ndarray | None = None,
+    ) -> Detail:
         return Detail(
-            picture=np.clip(picture, 0, 1),
+            picture=picture,
             of_picture=of_picture,
             of_face=of_face,
             weight=self._strength * weight.astype(np.float32),
+            creases=None if creases is None else self._strength * creases.astype(np.float32),
         )
+
+    def _other_creases(
+        self,
+        driven: np.ndarray,
+        laid: np.ndarray,
+        picture: np.ndarray,
+        plate: tuple[np.ndarray, np.ndarray, np.ndarray],
+        skin: np.ndarray,
+        new: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(side, side) where creases of the source's pictures do not count, and where the plate's do; features keep all of theirs.
+
+        Args:
+            driven: (478, 3) the driven source's mesh.
+            laid: (478, 2) where the pictures lie.
+            picture, plate: theirs, and the plate's crop, map and skin, all carried there.
+            skin: (side, side) bool, skin that is swapped.
+            new: (side, side) the new map.
+        """
+        side = self._side
+        go, come = self._creases.zones(driven, laid, *self._pictures.nearest(laid), side)
+        if go.any() or come.any():
+            lashes = cv2.dilate((new == Region.EYES).astype(np.uint8), _disc(_CAREFUL * side)) > 0
+            bare = _soft(skin & ~lashes, side)
+            go *= bare
+            come *= bare
+        if come.any():
+            crop, labels, of_plate = plate
+            come *= _soft(labels == Region.SKIN, side) * _careful(of_plate, side)
+            # An old face has the folds of a smile without one: they are its own.
+            come *= creased(crop, picture, sigma=self._sigma)
+        return go, come
 
     def _turned_to(self, mesh: np.ndarray) -> np.ndarray:
         """(side, side) how well the pictures show each place of a mesh (478, 2): 0 where a few of their pixels would cover much.
@@ -184,16 +236,22 @@ class RegionalDetail:
         return zone
 
     def _plates(
-        self, crop: np.ndarray, labels: np.ndarray, new: np.ndarray, mesh: np.ndarray, end: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The plate's crop and map, and where they count: features move with the mesh, skin goes as far as the plate's does."""
+        self, unmoved: tuple[np.ndarray, np.ndarray, np.ndarray], new: np.ndarray, mesh: np.ndarray, end: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """The plate's crop, its map, what of it is skin, and where that counts.
+
+        Features move with the mesh, skin goes as far as the plate's does.
+        """
         if np.array_equal(mesh, end):
-            yield crop, labels, np.ones(new.shape, bool)
+            yield *unmoved, np.ones(new.shape, bool)
             return
         features = np.isin(new, [region for region in OF_THE_FACE if region is not Region.SKIN])
-        yield crop, labels, ~features
+        yield *unmoved, ~features
+        crop, labels, _ = unmoved
         places = mesh_map(mesh, end, self._side)
-        yield carry(crop, places, sharp=True), carry(labels, places, nearest=True), features
+        labels = carry(labels, places, nearest=True)
+        crop = np.clip(carry(crop, places, sharp=True), 0, 1)
+        yield crop, labels, _soft(np.isin(labels, _OF_SKIN), self._side), features
 
     def _read(self, place: int) -> np.ndarray:
         """A picture of the source's face, times where it is face, and that: (s, s, 4)."""

@@ -1,0 +1,133 @@
+"""Creases that an expression draws into a face: where they lie, and how far a movement undoes or forms them.
+
+A smile draws the folds from the nose to the mouth's corners, the dimples beside these and the crow's feet; lowered brows the lines
+between them; raised brows those of the forehead. A crease lies across the pull of its muscle, so it goes as what the muscle
+moves goes back. Two meshes of one person are compared, without their poses, so that nobody's shape is taken for an expression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from understudy.faces.align import fit_mesh, mean_mesh, mirror_map
+from understudy.faces.retarget import without_pose
+
+NUM_PULLS = 4
+"""Right corner of the mouth up and out, left corner, brows down and together, brows up."""
+_RIGHT_SMILE, _LEFT_SMILE, _FROWN, _RAISE = range(NUM_PULLS)
+_CORNERS, _LIPS_MIDDLE = (61, 291), (0, 17)
+_INNER_BROWS, _BROWS = (107, 336), (105, 334)
+_GRID = 64
+"""Places a side at which zones are worked out; they are smooth."""
+_UPRIGHT = (10, 2)
+"""Points whose distance is a face's size: no expression moves them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Crease:
+    """One crease.
+
+    Attributes:
+        line: mesh points along which it lies.
+        width: how far beside the line it reaches, faces.
+        pull: what draws it.
+        first, whole: movements, faces, from which on it changes, and at which all of it has.
+    """
+
+    line: tuple[int, ...]
+    width: float
+    pull: int
+    first: float
+    whole: float
+
+
+def _smile(line: tuple[int, ...], width: float, first: float, whole: float) -> tuple[_Crease, _Crease]:
+    """A crease beside the right corner of the mouth or eye, and its mirror image."""
+    other = tuple(int(point) for point in mirror_map()[list(line)])
+    return tuple(  # type: ignore[return-value]
+        _Crease(line=points, width=width, pull=pull, first=first, whole=whole)
+        for points, pull in ((line, _RIGHT_SMILE), (other, _LEFT_SMILE))
+    )
+
+
+_CREASES = (
+    *_smile((129, 203, 206, 216, 212), 0.09, 0.01, 0.04),  # from the nose to the mouth's corner, and the dimple
+    *_smile((61, 57, 216), 0.05, 0.01, 0.04),  # the mouth's corner
+    *_smile((156, 35, 111), 0.05, 0.02, 0.06),  # crow's feet
+    *_smile((111, 229, 231), 0.03, 0.03, 0.08),  # below the lower lid
+    _Crease(line=(151, 9, 8, 168), width=0.06, pull=_FROWN, first=0.008, whole=0.03),  # between the brows
+    _Crease(line=(107, 9, 336), width=0.06, pull=_FROWN, first=0.008, whole=0.03),
+    _Crease(line=(104, 69, 108, 151, 337, 299, 333), width=0.08, pull=_RAISE, first=0.015, whole=0.045),
+)
+
+
+NUM_CREASES = len(_CREASES)
+
+
+def at_rest(mesh: np.ndarray) -> np.ndarray:
+    """A mesh (478, 3) without its pose, faces, for :func:`pulls`.
+
+    Raises:
+        FaceError: landmarks that are not finite, or all in one place.
+    """
+    return without_pose(mesh, fit_mesh(np.asarray(mesh)))
+
+
+def pulls(mesh: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """How far a face's mouth and brows are pulled, against nothing: only differences within one person mean anything.
+
+    Args:
+        mesh: (478, 3), in pixels or any unit.
+        rest: (478, 3) another mesh of the same person, from :func:`at_rest`, which is laid on; its expression is no matter.
+
+    Returns:
+        (4,) float32, faces: chin to forehead of the mean mesh is 1.
+
+    Raises:
+        FaceError: landmarks that are not finite, or all in one place.
+    """
+    x, y = without_pose(mesh, fit_mesh(np.asarray(mesh), rest)).T[:2]
+    # A jaw that drops takes the corners along by about half of what the lower lip goes.
+    middle_x, middle_y = (axis[list(_LIPS_MIDDLE)].mean() for axis in (x, y))
+    corners = [middle_y - y[corner] + abs(x[corner] - middle_x) for corner in _CORNERS]
+    apart = abs(x[_INNER_BROWS[0]] - x[_INNER_BROWS[1]]) / 2
+    return np.array([*corners, y[list(_INNER_BROWS)].mean() - apart, -y[list(_BROWS)].mean()], np.float32)
+
+
+def formed(pulled: np.ndarray) -> np.ndarray:
+    """How much of every crease comes by a difference of pulls (4,), or goes by its negative: (K,) float32, 0 to 1."""
+    shares = [np.clip((pulled[one.pull] - one.first) / (one.whole - one.first), 0, 1) for one in _CREASES]
+    return np.array([share * share * (3 - 2 * share) for share in shares], np.float32)
+
+
+def zones(shares: np.ndarray, mesh: np.ndarray, size: int) -> np.ndarray:
+    """Shares (K,) of creases where these lie on a face: (size, size) float32, 0 to 1, soft.
+
+    Args:
+        mesh: (478, 2 or 3) in the picture's unit square.
+    """
+    mesh = np.asarray(mesh, np.float32)[:, :2]
+    upper, lower = _UPRIGHT
+    face = np.linalg.norm(mesh[upper] - mesh[lower]) / np.linalg.norm((mean_mesh()[upper] - mean_mesh()[lower])[:2])
+    place = ((np.arange(_GRID) + 0.5) / _GRID).astype(np.float32)
+    grid = np.stack(np.meshgrid(place, place), -1)
+    result = np.zeros((_GRID, _GRID), np.float32)
+    for share, crease in zip(shares, _CREASES, strict=True):
+        if share > 0:
+            away = _away(grid, mesh[list(crease.line)]) / np.float32(crease.width * face)
+            near = np.exp(-2 * away**2)
+            result = np.maximum(result, np.float32(share) * np.clip(1.5 * near, 0, 1))
+    return np.clip(cv2.resize(result, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def _away(grid: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """(s, s) distances of places (s, s, 2) from a line through points (P, 2)."""
+    nearest = np.full(grid.shape[:2], np.inf, np.float32)
+    for start, end in zip(line[:-1], line[1:], strict=True):
+        way = end - start
+        along = np.clip(((grid - start) @ way) / max(float(way @ way), 1e-12), 0, 1)
+        nearest = np.minimum(nearest, np.linalg.norm(grid - start - along[..., None] * way, axis=-1))
+    return nearest

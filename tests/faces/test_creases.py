@@ -1,0 +1,87 @@
+"""Creases of an expression, on the mean mesh pulled about by hand."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from understudy.faces import creases
+from understudy.faces.align import mean_mesh, mirror_map
+
+RIGHT_FOLD, LEFT_FOLD, BETWEEN_BROWS, FOREHEAD, CHIN = 206, 426, 9, 151, 199
+
+
+def pulled(*moves: tuple[tuple[int, ...], tuple[float, float]]) -> np.ndarray:
+    """The mean mesh with points moved by (x, y)."""
+    mesh = mean_mesh().copy()
+    for points, (x, y) in moves:
+        mesh[list(points), :2] += x, y
+    return mesh
+
+
+SMILE = (((61,), (-0.03, -0.04)), ((291,), (0.03, -0.04)))
+RIGHT_SMILE = (SMILE[0],)
+FROWN = (((107, 55), (0.01, 0.02)), ((336, 285), (-0.01, 0.02)))
+
+
+def change(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    rest = creases.at_rest(start)
+    return creases.pulls(end, rest) - creases.pulls(start, rest)
+
+
+def test_a_pull_is_how_far_a_corner_goes_up_and_out() -> None:
+    calm = pulled()
+    np.testing.assert_allclose(change(calm, pulled(*SMILE)), (0.07, 0.07, 0, 0), atol=1e-5)
+    np.testing.assert_allclose(change(calm, pulled(*RIGHT_SMILE)), (0.07, 0, 0, 0), atol=1e-5)
+    np.testing.assert_allclose(change(calm, pulled(*FROWN)), (0, 0, 0.03, 0), atol=1e-5)
+    np.testing.assert_allclose(change(pulled(*SMILE), calm), (-0.07, -0.07, 0, 0), atol=1e-5)
+
+
+def test_a_dropped_jaw_is_no_frown_of_the_mouth() -> None:
+    """The lower lip goes down by 0.1, the corners by half of that."""
+    opened = pulled(((17,), (0, 0.1)), ((61, 291), (0, 0.05)))
+    np.testing.assert_allclose(change(pulled(), opened)[:2], 0, atol=1e-5)
+
+
+def test_pose_place_and_size_are_no_expression() -> None:
+    turn = cv2.Rodrigues(np.array([0.15, 0.4, 0.2]))[0]
+    smiling = pulled(*SMILE)
+    seen = 300 * smiling @ turn.T + (640, 360, 0)
+    np.testing.assert_allclose(change(pulled(), seen), change(pulled(), smiling), atol=2e-3)
+
+
+def test_creases_come_and_go_by_degrees() -> None:
+    amounts = [creases.formed(np.array([pull, 0, 0, 0], np.float32)) for pull in (-0.1, 0, 0.02, 0.03, 0.2)]
+    assert not amounts[0].any() and not amounts[1].any()
+    assert 0 < amounts[2].max() < amounts[3].max() < amounts[4].max() == 1
+    assert len(amounts[0]) == creases.NUM_CREASES
+
+
+@pytest.mark.parametrize(
+    ("pull", "there", "elsewhere"),
+    [
+        (0, RIGHT_FOLD, (LEFT_FOLD, BETWEEN_BROWS, CHIN)),
+        (1, LEFT_FOLD, (RIGHT_FOLD, BETWEEN_BROWS, CHIN)),
+        (2, BETWEEN_BROWS, (RIGHT_FOLD, LEFT_FOLD, CHIN)),
+        (3, FOREHEAD, (RIGHT_FOLD, LEFT_FOLD, CHIN)),
+    ],
+)
+def test_a_crease_lies_where_its_muscle_draws_it(pull: int, there: int, elsewhere: tuple[int, ...]) -> None:
+    mesh = 0.6 * mean_mesh() + (0.5, 0.5, 0)
+    pulls = np.zeros(creases.NUM_PULLS, np.float32)
+    pulls[pull] = 0.2
+    zone = creases.zones(creases.formed(pulls), mesh, 128)
+    assert zone.shape == (128, 128) and zone.dtype == np.float32
+    at = lambda point: zone[tuple((mesh[point, 1::-1] * 128).astype(int))]  # noqa: E731
+    assert at(there) > 0.9
+    assert max(at(point) for point in elsewhere) < 0.05
+
+
+def test_both_sides_are_mirror_images() -> None:
+    mesh = 0.6 * mean_mesh() + (0.5, 0.5, 0)
+    both = [
+        creases.zones(creases.formed(np.array(pulls, np.float32)), mesh, 64) for pulls in ((1, 0, 0, 0), (0, 1, 0, 0))
+    ]
+    np.testing.assert_allclose(both[0], both[1][:, ::-1], atol=0.03)
+    assert mirror_map()[RIGHT_FOLD] == LEFT_FOLD
