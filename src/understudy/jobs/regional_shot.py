@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,12 +25,14 @@ from understudy.jobs.project import Project
 from understudy.jobs.region_files import name_of
 from understudy.jobs.regional_detail import RegionalDetail, in_plates_light
 from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, Watcher, in_canonical_crop, open_reenactor
+from understudy.jobs.regional_eyes import shut_eyes, with_lids
+from understudy.jobs.regional_eyewear import ShotEyewear, behind_glasses, with_glasses
 from understudy.jobs.regional_maps import crop_side, map_side, smaller_map, without_gaps
 from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
 from understudy.jobs.shot_frames import Plan, read_frames
 from understudy.jobs.track import FaceFinder
 from understudy.media.clip import Clip
-from understudy.perform.region_faces import crop_shares
+from understudy.perform.region_faces import RegionFace, crop_shares
 from understudy.perform.regions import read_face, scaled
 from understudy.provenance.record import RunRecord
 
@@ -86,6 +88,8 @@ class RegionalShot:
         self._side = min(self._map_side, _KEPT_SIDE)
         self._target: dict[int, _Look] = {}
         self._driven: dict[int, _Look] = {}
+        self._eyewear: dict[int, ShotEyewear] = {}
+        self._keeps_glasses = Region.GLASSES not in named_regions(options.regions)
         self._moving = False
 
     def prepare(
@@ -110,8 +114,7 @@ class RegionalShot:
         if needed is not None:
             calm = self._options.calm
             near = {number + shift for number in needed for shift in range(-calm, calm + 1)}
-            averaged = looked if self._options.textures == "shot" else set()
-            numbers = [number for number in numbers if number in near or number in averaged]
+            numbers = [number for number in numbers if number in near or number in looked]
         seen = np.zeros(len(Region), bool)
         looks: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         driven: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
@@ -128,8 +131,13 @@ class RegionalShot:
                 seen[shares.argmax(-1)] = True
                 if isinstance(self._reenactor, Watcher):
                     self._watched[frame.number, track] = self._reenactor.watch(view, found.face.landmarks)
-                if frame.number in looked and self._options.textures == "shot":
-                    picture = np.clip(crop.to_crop(view, self.size), 0, 1)
+                if frame.number not in looked:
+                    continue
+                picture = np.clip(crop.to_crop(view, self.size), 0, 1)
+                if self._keeps_glasses:
+                    mesh = crop.points_to_crop(found.face.landmarks, 1)
+                    self._eyewear.setdefault(track, ShotEyewear()).look(picture, shares, mesh)
+                if self._options.textures == "shot":
                     looks.setdefault(track, []).append(self._look(picture, self._labels(shares)))
                     if self._reenactor.own_textures:
                         watched = self._watched.get((frame.number, track))
@@ -161,8 +169,16 @@ class RegionalShot:
         return SwapResult(crops=np.stack(made), mattes=np.stack(mattes))
 
     def _swapped(self, crop: np.ndarray, face: CropFace) -> tuple[np.ndarray, np.ndarray]:
-        regions = self._labels(self._calm(face.number, face.track))
+        shares = self._calm(face.number, face.track)
+        regions = behind = self._labels(shares)
+        mesh, glasses = in_canonical_crop(face.landmarks, self.oval_share), None
+        if face.track in self._eyewear:
+            glasses = self._eyewear[face.track].matte(crop, shares, mesh)
+        if glasses is not None:
+            # The face is made as if it wore none, and they are the plate's own pixels.
+            regions, behind = with_glasses(regions, glasses), behind_glasses(regions)
         driven = self._reenactor.driven(face.landmarks, self._watched.get((face.number, face.track)))
+        driven = self._with_lids(driven, face.landmarks, regions)
         target = self._target.get(face.track)
         if target is None:
             target = _mean([self._look(crop, regions)])
@@ -173,7 +189,7 @@ class RegionalShot:
             else:
                 source = _Look(values=self._source.values, shown=self._source.shown)
         joined = self._editor.join(
-            FaceParts(regions=regions, values=target.values, shown=target.shown),
+            FaceParts(regions=behind, values=target.values, shown=target.shown),
             FaceParts(regions=driven.regions, values=source.values, shown=source.shown),
             regions=self._options.regions,
             order=self._options.order,
@@ -187,13 +203,24 @@ class RegionalShot:
                 joined,
                 crop=crop,
                 regions=regions,
-                mesh=in_canonical_crop(face.landmarks, self.oval_share),
+                mesh=mesh,
                 driven=self._reenactor.mesh(face.landmarks),
                 shown=source.shown,
             )
         if self._options.light == "plate":
             made = in_plates_light(made, joined, crop, regions)
-        return made, resized(joined.matte, self.size)
+        matte = resized(joined.matte, self.size)
+        return made, matte if glasses is None else matte * (1 - resized(glasses, self.size))
+
+    def _with_lids(self, driven: RegionFace, landmarks: np.ndarray, regions: np.ndarray) -> RegionFace:
+        """The driven face with its eyes shut where the plate's are; a picture that is bent opens none that it does not show."""
+        source = self._source.faces[0]
+        asleep = np.zeros(2)
+        if not self._reenactor.own_textures:
+            asleep = shut_eyes(source.face.transform.points_to_crop(source.landmarks, 1), source.face.regions)
+        shut = shut_eyes(in_canonical_crop(landmarks, self.oval_share), regions)
+        mesh = self._reenactor.mesh(landmarks)
+        return replace(driven, regions=with_lids(driven.regions, mesh, shut=shut, asleep=asleep))
 
     def _calm(self, number: int, track: int) -> np.ndarray:
         """The shares (s, s, 12) of a frame, averaged over the frames about it."""
