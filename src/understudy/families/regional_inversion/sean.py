@@ -69,6 +69,9 @@ def _normal(channels: int) -> tuple[nn.Module, nn.Module]:
 class BatchNorm(nn.SyncBatchNorm):
     """Normalisation by the batch's statistics, over all devices, and at work by the running ones; without weights of its own."""
 
+    running_mean: Tensor  # type: ignore[assignment]
+    running_var: Tensor  # type: ignore[assignment]
+
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=False)
         # Parameters that only data moves: averaged weights (``training.average``) then have averaged statistics.
@@ -152,7 +155,7 @@ class RegionNorm(nn.Module):
             return torch.addcmul(beta, x, 1 + gamma)
         share = torch.sigmoid(self.blend).repeat_interleave(len(self.noise))
         rest = 1 - share
-        bias = share * self.style.bias + rest * self.mask.bias
+        bias = share * cast(Tensor, self.style.bias) + rest * cast(Tensor, self.mask.bias)
         both = functional.conv2d(hidden, self.mask.weight * rest[:, None, None, None], bias, padding=1)
         gamma, beta = (both + self.worn(styles, shown.near(side), share)).chunk(2, 1)
         return torch.addcmul(beta, x, 1 + gamma)
