@@ -146,9 +146,12 @@ def test_a_shut_eye_is_the_plates() -> None:
     half[lower] += 0.5 * (shut[lower] - half[lower])
     subject = RegionalDetail(source(noise(1), regions()), editor=Editor(), options=CompositeOptions())  # type: ignore[arg-type]
     left, right = (tuple((shut[ends].mean(0) * SIDE).astype(int)[1::-1]) for ends in ([362, 263], [33, 133]))
-    found = [subject._shut(end[:, :2])[left] for end in (mesh(), half, shut)]
+    awake = np.zeros(2)
+    found = [subject._shut(end[:, :2], awake)[left] for end in (mesh(), half, shut)]
     assert found[0] == 0 and 0.1 < found[1] < 0.6 and found[2] > 0.85
-    assert subject._shut(shut[:, :2])[right] == 0
+    assert subject._shut(shut[:, :2], awake)[right] == 0
+    # One that the plate shuts, though its mesh says otherwise.
+    assert subject._shut(half[:, :2], np.array([0.0, 1.0]))[left] > 0.85
     # Nothing is wrong with pictures whose eyes are shut as well.
     asleep = SourceFace(
         view=noise(1),
@@ -157,7 +160,10 @@ def test_a_shut_eye_is_the_plates() -> None:
         face=subject._source.faces[0].face,
     )
     also = Source(faces=(asleep,), values=np.zeros((12, 2)), shown=SHOWN)
-    assert not RegionalDetail(also, editor=Editor(), options=CompositeOptions())._shut(shut[:, :2]).any()  # type: ignore[arg-type]
+    sleeper = RegionalDetail(also, editor=Editor(), options=CompositeOptions())  # type: ignore[arg-type]
+    assert not sleeper._shut(shut[:, :2], np.array([0.0, 1.0])).any()
+    # But they show no open eye.
+    assert sleeper._shut(mesh()[:, :2], awake)[left] > 0.85
 
 
 def test_a_far_cheek_is_the_plates() -> None:

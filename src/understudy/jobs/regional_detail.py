@@ -17,12 +17,12 @@ import numpy as np
 from understudy.composite.options import CompositeOptions
 from understudy.composite.own_detail import Detail, NearestPictures, carry_details, carry_light, creased
 from understudy.dataset.pictures import resized
-from understudy.faces import topology
+from understudy.faces.gaze import EYES, opening
 from understudy.faces.mesh_warp import carry, mesh_map, mesh_maps
 from understudy.faces.regions import Region
 from understudy.jobs.regional_creases import SourceCreases
 from understudy.jobs.regional_drive import OF_THE_FACE, with_whole_jaw
-from understudy.jobs.regional_eyes import LookingPictures
+from understudy.jobs.regional_eyes import LookingPictures, shut_eyes
 from understudy.jobs.regional_maps import crop_side
 from understudy.jobs.regional_source import Source
 
@@ -41,11 +41,9 @@ _SMEARED, _SHARP, _COARSE = 0.2, 0.5, 64
 """Pixels of a picture to a pixel of the face at which it is of no use and of full use; the side at which that is looked at."""
 _LIGHT = 0.08
 """What is light, and not a feature: standard deviation, share of the crop's side; the face is half as high or more."""
-_EYES = ((topology.RIGHT_EYE, (159, 145), (33, 133)), (topology.LEFT_EYE, (386, 374), (362, 263)))
-"""Of each eye the ring, the lids' middles and the corners."""
-_SHUT, _OPEN, _SEEN, _LIDS = 0.3, 0.6, 0.15, 0.9
+_SHUT, _OPEN, _SEEN, _LIDS, _DRAWN = 0.3, 0.6, 0.15, 0.9, 0.06
 """Shares of a picture's own opening at which its eye is of no use and of full use; the least opening, in widths of the eye, that is
-an open eye; how far lids reach from the eye's middle, in its widths."""
+an open eye; how far lids reach from the eye's middle, in its widths; by how much wider a shut eye is drawn open."""
 
 
 def in_plates_light(made: np.ndarray, joined: JoinedFace, crop: np.ndarray, regions: np.ndarray) -> np.ndarray:
@@ -82,6 +80,9 @@ class RegionalDetail:
         looking = gaze == "plate"
         self._pictures = LookingPictures(meshes, self._read) if looking else NearestPictures(flat, self._read)
         self._mouths = NearestPictures(flat, self._mouth)
+        self._asleep = np.stack(
+            [shut_eyes(own, face.face.regions) for own, face in zip(meshes, source.faces, strict=True)]
+        )
         self._creases = SourceCreases(source)
 
     def __len__(self) -> int:
@@ -131,7 +132,7 @@ class RegionalDetail:
             end = solid[:, :2]
             given = np.zeros((side, side), np.float32)
             plates = list(self._plates(unmoved, new, mesh[:, :2], end))
-            shut = self._shut(end) if strength > 0 else np.float32(0)
+            shut = self._shut(end, shut_eyes(mesh, regions, driven=driven)) if strength > 0 else np.float32(0)
             if strength > 0:
                 footage = self._pictures.footage(solid, side)
                 trusted = footage[..., 3]
@@ -216,20 +217,23 @@ class RegionalDetail:
             share += np.float32(weight) * np.clip((area - _SMEARED) / (_SHARP - _SMEARED), 0, 1)
         return np.clip(resized(cv2.GaussianBlur(share, (0, 0), 1), self._side), 0, 1)
 
-    def _shut(self, mesh: np.ndarray) -> np.ndarray:
+    def _shut(self, mesh: np.ndarray, plates: np.ndarray) -> np.ndarray:
         """(side, side) how little the pictures know of the eyes of a mesh (478, 2): 1 about a shut eye, if theirs are open.
 
-        An open eye pressed into a slit is no closed one; the plate's own lids are.
+        An open eye pressed into a slit is no closed one; the plate's own lids are. Nor is a shut one that is drawn open an eye.
+        ``plates`` (2,) says how far the plate's are shut.
         """
         places, weights = self._pictures.nearest(mesh)
         zone = np.zeros((self._side, self._side), np.float32)
-        for ring, lids, corners in _EYES:
-            theirs = float(weights @ [_opening(self._pictures.meshes[place], lids, corners) for place in places])
-            ratio = _opening(mesh, lids, corners) / max(theirs, 1e-6)
-            share = float(np.clip((_OPEN - ratio) / (_OPEN - _SHUT), 0, 1)) if theirs > _SEEN else 0.0
+        for eye, shut, asleep in zip(EYES, plates, weights @ self._asleep[places], strict=True):
+            theirs = float(weights @ [opening(self._pictures.meshes[place], eye) for place in places])
+            ratio = opening(mesh, eye) / max(theirs, 1e-6)
+            share = max(float(np.clip((_OPEN - ratio) / (_OPEN - _SHUT), 0, 1)), shut) if theirs > _SEEN else 0.0
+            drawn_open = float(np.clip((opening(mesh, eye) - theirs) / _DRAWN, 0, 1))
+            share = max(share * (1 - asleep), asleep * (1 - shut) * drawn_open)
             if share > 0:
-                middle = mesh[ring].mean(axis=0)
-                reach = _LIDS * float(np.linalg.norm(np.subtract(*mesh[list(corners)])))
+                middle = mesh[eye.ring].mean(axis=0)
+                reach = _LIDS * float(np.linalg.norm(np.subtract(*mesh[list(eye.corners)])))
                 place = (np.arange(self._side, dtype=np.float32) + 0.5) / self._side
                 away = np.hypot(place[None] - middle[0], 1.5 * (place[:, None] - middle[1])) / reach
                 zone = np.maximum(zone, share * np.clip(2 * (1 - away), 0, 1))
@@ -269,12 +273,6 @@ class RegionalDetail:
     def _mouth(self, place: int) -> np.ndarray:
         """(s, s) where a picture shows the mouth's inside."""
         return _soft(_labels(self._source.faces[place].face.regions, self._side) == Region.MOUTH, self._side)
-
-
-def _opening(mesh: np.ndarray, lids: tuple[int, int], corners: tuple[int, int]) -> float:
-    """How far an eye is open, in its width."""
-    height, width = (float(np.linalg.norm(np.subtract(*mesh[list(ends)]))) for ends in (lids, corners))
-    return height / max(width, 1e-6)
 
 
 def _disc(radius: float) -> np.ndarray:

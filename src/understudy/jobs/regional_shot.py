@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,13 +25,14 @@ from understudy.jobs.project import Project
 from understudy.jobs.region_files import name_of
 from understudy.jobs.regional_detail import RegionalDetail, in_plates_light
 from understudy.jobs.regional_drive import OF_THE_FACE, Reenactor, Watcher, in_canonical_crop, open_reenactor
+from understudy.jobs.regional_eyes import shut_eyes, with_lids
 from understudy.jobs.regional_eyewear import ShotEyewear, behind_glasses, with_glasses
 from understudy.jobs.regional_maps import crop_side, map_side, smaller_map, without_gaps
 from understudy.jobs.regional_source import Source, mean_textures, read_source, source_pictures
 from understudy.jobs.shot_frames import Plan, read_frames
 from understudy.jobs.track import FaceFinder
 from understudy.media.clip import Clip
-from understudy.perform.region_faces import crop_shares
+from understudy.perform.region_faces import RegionFace, crop_shares
 from understudy.perform.regions import read_face, scaled
 from understudy.provenance.record import RunRecord
 
@@ -177,6 +178,7 @@ class RegionalShot:
             # The face is made as if it wore none, and they are the plate's own pixels.
             regions, behind = with_glasses(regions, glasses), behind_glasses(regions)
         driven = self._reenactor.driven(face.landmarks, self._watched.get((face.number, face.track)))
+        driven = self._with_lids(driven, face.landmarks, regions)
         target = self._target.get(face.track)
         if target is None:
             target = _mean([self._look(crop, regions)])
@@ -209,6 +211,16 @@ class RegionalShot:
             made = in_plates_light(made, joined, crop, regions)
         matte = resized(joined.matte, self.size)
         return made, matte if glasses is None else matte * (1 - resized(glasses, self.size))
+
+    def _with_lids(self, driven: RegionFace, landmarks: np.ndarray, regions: np.ndarray) -> RegionFace:
+        """The driven face with its eyes shut where the plate's are; a picture that is bent opens none that it does not show."""
+        source = self._source.faces[0]
+        asleep = np.zeros(2)
+        if not self._reenactor.own_textures:
+            asleep = shut_eyes(source.face.transform.points_to_crop(source.landmarks, 1), source.face.regions)
+        mesh = self._reenactor.mesh(landmarks)
+        shut = shut_eyes(in_canonical_crop(landmarks, self.oval_share), regions, driven=mesh)
+        return replace(driven, regions=with_lids(driven.regions, mesh, shut=shut, asleep=asleep))
 
     def _calm(self, number: int, track: int) -> np.ndarray:
         """The shares (s, s, 12) of a frame, averaged over the frames about it."""
