@@ -24,6 +24,8 @@ _WEAK_COLOUR = 0.08
 """Square of the way from one to the other, view units, below which it tells little."""
 _UNLIKE = (0.15, 0.3)
 """By how much other parts differ from the face about them, view units."""
+_GLASS, _LENS = 9, 0.004
+"""Radius beyond which what a parser calls glasses is no frame but dark glass, pixels; the least of it, share of the crop."""
 _AROUND = (4.0, 10.0)
 """Standard deviations of the means of frames and of the face, pixels."""
 
@@ -55,15 +57,18 @@ class ShotEyewear:
             shares: (h, h, 12) of the regions in it.
             mesh: (478, 2 or 3) in the crop's unit square.
         """
+        labels = _labels(shares)
+        dark = _dark_glass(labels)
         if not self.worn:
-            return None
+            return dark
         picture, glasses = _fine(crop), _shares(shares)
         usual = np.mean(self._rims, 0) if len(self._rims) > 1 else None
         found = find_eyewear(picture, *glasses, mesh * np.float32(FINE_SIDE), usual=usual)
         if found.score <= (SURE if usual is None else _WEAK * SURE):
-            return None
+            return dark
         frames = eyewear_matte(picture, found)
-        return np.maximum(frames, _other_parts(picture, _labels(shares), frames))
+        whole = np.maximum(frames, _other_parts(picture, labels, frames))
+        return whole if dark is None else np.maximum(whole, dark)
 
 
 def with_glasses(regions: np.ndarray, matte: np.ndarray) -> np.ndarray:
@@ -85,8 +90,20 @@ def behind_glasses(regions: np.ndarray) -> np.ndarray:
     return np.where(glasses, label_of[nearest], regions)
 
 
+def _dark_glass(regions: np.ndarray) -> np.ndarray | None:
+    """The dark glass of a map (s, s), as (s, s) float32 in [0, 1]; None where there is none."""
+    glasses = (regions == Region.GLASSES).astype(np.uint8)
+    inner = cv2.erode(glasses, _disc(_GLASS))
+    if not inner.any():
+        return None
+    whole = cv2.dilate(inner, _disc(_GLASS + 2)) & glasses
+    if whole.sum() < _LENS * whole.size:
+        return None
+    return cv2.GaussianBlur(whole.astype(np.float32), (0, 0), 1)
+
+
 def _other_parts(picture: np.ndarray, regions: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """What belongs to glasses beside the lines of their frames, corners, pads, dark glass: (s, s) float32 in [0, 1].
+    """What belongs to glasses beside the lines of their frames, corners, pads: (s, s) float32 in [0, 1].
 
     The parser has to call it glasses, and it has to hang together with the frames; right beside them their colour does.
     """
