@@ -91,8 +91,9 @@ def with_lids(regions: np.ndarray, mesh: np.ndarray, *, shut: np.ndarray, asleep
     size = len(regions)
     for eye, lids, own in zip(EYES, shut, asleep, strict=True):
         if lids > 0.5:
-            near = _near(mesh, eye.ring, size) < _REACH
-            regions = np.where(near & (regions == Region.EYES), np.uint8(Region.SKIN), regions)
+            box, near = _about(mesh, eye.ring, size)
+            regions = regions.copy()
+            regions[box][near & (regions[box] == Region.EYES)] = Region.SKIN
         elif own > 0.5:
             inside = polygon_mask(mesh[eye.ring, :2] * size, size) > 0.5
             regions = np.where(inside & (regions == Region.SKIN), np.uint8(Region.EYES), regions)
@@ -103,23 +104,27 @@ def _seen(mesh: np.ndarray, ring: np.ndarray, regions: np.ndarray) -> tuple[floa
     """The area of an eye in a map, in squares of its width, and how much of its place is skin or eye."""
     size = len(regions)
     width = float(np.linalg.norm(np.subtract(*mesh[ring[[0, 8]], :2])))
-    area = ((_near(mesh, ring, size) < _REACH) & (regions == Region.EYES)).sum() / max(width * size, 1e-6) ** 2
-    place = np.zeros(regions.shape, np.uint8)
+    box, near = _about(mesh, ring, size)
+    here = regions[box]
+    area = (near & (here == Region.EYES)).sum() / max(width * size, 1e-6) ** 2
+    place = np.zeros(here.shape, np.uint8)
     # A shut eye's ring is a line.
-    points = np.round(mesh[ring, :2] * size - 0.5).astype(np.int32)
+    corner = (box[1].start, box[0].start)
+    points = np.round(mesh[ring, :2] * size - 0.5 - corner).astype(np.int32)
     cv2.polylines(place, [points], True, 1)
     cv2.fillPoly(place, [points], 1)
-    known = np.isin(regions[place > 0], (Region.SKIN, Region.EYES, Region.BROWS, Region.NOSE))
+    known = np.isin(here[place > 0], (Region.SKIN, Region.EYES, Region.BROWS, Region.NOSE))
     return float(area), float(known.mean()) if len(known) else 0.0
 
 
-def _near(mesh: np.ndarray, ring: np.ndarray, size: int) -> np.ndarray:
-    """(size, size) distance from an eye's middle, in its width."""
-    points = np.asarray(mesh, np.float64)[ring, :2]
-    place = (np.arange(size) + 0.5) / size
-    width = max(float(np.linalg.norm(points[0] - points[8])), 1e-6)
+def _about(mesh: np.ndarray, ring: np.ndarray, size: int) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Rows and columns about an eye, and which of their pixels lie near its middle."""
+    points = np.asarray(mesh, np.float64)[ring, :2] * size
+    reach = _REACH * float(np.linalg.norm(points[0] - points[8]))
     middle = points.mean(0)
-    return np.hypot(place[None] - middle[0], place[:, None] - middle[1]) / width
+    (x0, y0), (x1, y1) = (np.clip(np.round(middle + way * reach), 0, size).astype(int) for way in (-1, 1))
+    across, down = np.arange(x0, x1) + 0.5 - middle[0], np.arange(y0, y1) + 0.5 - middle[1]
+    return (slice(int(y0), int(y1)), slice(int(x0), int(x1))), np.hypot(across[None], down[:, None]) < reach
 
 
 def _falling(value: float, low: float, high: float) -> float:
