@@ -22,7 +22,7 @@ _LIKE = (0.35, 0.65)
 """From where on the way from the face's colour to the frames' a colour is the frames'."""
 _WEAK_COLOUR = 0.08
 """Square of the way from one to the other, view units, below which it tells little."""
-_UNLIKE = (0.15, 0.3)
+_UNLIKE = (0.22, 0.35)
 """By how much other parts differ from the face about them, view units."""
 _GLASS, _LENS = 9, 0.004
 """Radius beyond which what a parser calls glasses is no frame but dark glass, pixels; the least of it, share of the crop."""

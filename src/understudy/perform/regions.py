@@ -18,6 +18,7 @@ import numpy as np
 
 from understudy.errors import CheckpointError
 from understudy.faces.align import OVAL_CENTRE, OVAL_SHARE, CropTransform
+from understudy.faces.eyewear import SURE, eyewear_matte, find_eyewear
 from understudy.faces.parse import face_mask, region_guide
 from understudy.faces.regions import Region
 from understudy.faces.soft_edges import apply_edges, fit_edges
@@ -266,6 +267,8 @@ def _nearest(transforms: Sequence[CropTransform], rows: slice, width: int) -> np
 
 _BEFORE = (Region.HAIR, Region.GLASSES)
 _KEPT = 64  # answers, of 256 KB at a side of 256 pixels
+_FINE_FACE = 300  # pixels of a face's height at which its glasses are looked for
+_HINT = 0.2  # share of glasses that a parser gives somewhere where there are any
 _TIGHT = 0.035  # the mesh's outline is exact to about so much of the face's height
 
 
@@ -273,7 +276,7 @@ class RegionOcclusion:
     """What stands before a face, by its regions (see ``composite.matte.OcclusionHook``).
 
     Hair and glasses cover the face wherever they are; what is background cover it inside the face's outline: hats, hands,
-    microphones.
+    microphones. Rims of glasses that are thinner than a parser sees are looked for in the picture.
     """
 
     def __init__(self, parser: Parser) -> None:
@@ -300,7 +303,8 @@ class RegionOcclusion:
         both = self.parser.parse(
             np.stack([picture, picture[:, ::-1]]).astype(np.float32), np.stack([guide, guide[..., ::-1]])
         )
-        shares = surer((both[0] + both[1, :, ::-1]) / 2)
+        read = (both[0] + both[1, :, ::-1]) / 2
+        shares = surer(read)
         unit = float(np.linalg.norm(points[10] - points[152]))
         outline = face_mask(points, size)
         inside = cv2.erode(outline, np.ones((2 * round(_TIGHT * unit) + 1,) * 2, np.uint8))
@@ -309,4 +313,26 @@ class RegionOcclusion:
         # What is seen inside goes on over the outline, where by itself it might be the background.
         further = cv2.dilate(thing, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (4 * round(_TIGHT * unit) + 1,) * 2))
         covered = shares[..., list(_BEFORE)].sum(-1) + np.maximum(thing, further * shares[..., Region.BACKGROUND])
-        return cv2.resize(1 - np.clip(covered, 0, 1), (side, side), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        covered = np.maximum(
+            cv2.resize(covered, (side, side), interpolation=cv2.INTER_LINEAR), _rims(crop, read, landmarks)
+        )
+        return (1 - np.clip(covered, 0, 1)).astype(np.float32)
+
+
+def _rims(crop: np.ndarray, shares: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Where the frames of glasses are (r, r) float32 in [0, 1], thin ones too; shares (h, h, 12) are of the whole crop."""
+    side = len(crop)
+    if shares[..., Region.GLASSES].max() < _HINT:
+        return np.zeros((side, side), np.float32)
+    points = np.asarray(landmarks)[:, :2]
+    scale = _FINE_FACE / max(float(np.linalg.norm(points[10] - points[152])), 1)
+    size = max(1, round(scale * side))
+    picture = cv2.resize(
+        crop.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+    )
+    glasses, brows = (cv2.resize(shares[..., region], (size, size)) for region in (Region.GLASSES, Region.BROWS))
+    found = find_eyewear(np.clip(picture, 0, 1), glasses, brows, points * (size / side))
+    if found.score <= SURE:
+        return np.zeros((side, side), np.float32)
+    matte = eyewear_matte(picture, found)
+    return cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA if size > side else cv2.INTER_LINEAR)
