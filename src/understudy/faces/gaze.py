@@ -45,7 +45,7 @@ _COVERED = (1.15, 1.5)
 _CLEAR = 1.3
 """Radii beyond which white is white."""
 _LID = 0.02
-"""How far lids and their lashes reach into the opening that the mesh gives, in widths of the eye."""
+"""Softness of the opening's edge, in widths of the eye."""
 _AROUND = 0.4
 """How far about an eye is worked on, in its width."""
 _DARK = 0.12
@@ -108,7 +108,9 @@ def layered_eyes(picture: np.ndarray, mesh: np.ndarray) -> LayeredEyes:
         box = _box(mesh, eye, len(picture))
         if share > 0 and box is not None:
             part = picture[box][..., :3]
-            inside, away = _inside(mesh, eye, box, len(picture)), _away(iris, box, len(picture))
+            # Not as far as the lids, whose lashes hang over the opening's edge.
+            inside = np.clip(2 * _inside(mesh, eye, box, len(picture)) - 1, 0, 1)
+            away = _away(iris, box, len(picture))
             white[box][..., :3] = _without_iris(part, inside, away)
             whole[box][..., :3] = _whole_iris(part, inside, iris, box, len(picture))
     return LayeredEyes(white=white, whole=whole, irises=irises, known=known, span=_span(mesh))
@@ -213,13 +215,12 @@ def _away(iris: Iris, box: tuple[slice, slice], side: int) -> np.ndarray:
 
 
 def _inside(mesh: np.ndarray, eye: Eye, box: tuple[slice, slice], side: int) -> np.ndarray:
-    """(h, w) float32 the lids' opening, with a soft edge that keeps lashes."""
+    """(h, w) float32 the lids' opening, with a soft edge."""
     rows, columns = box
     ring = np.asarray(mesh, np.float64)[eye.ring, :2] * side - (columns.start, rows.start)
     margin = _LID * float(np.linalg.norm(np.subtract(*ring[[0, 8]])))
     size = (columns.stop - columns.start, rows.stop - rows.start)
-    mask = polygon_mask(ring, size, feather=margin)
-    return np.clip(2 * mask - 1, 0, 1)
+    return polygon_mask(ring, size, feather=margin)
 
 
 def _falling(away: np.ndarray, between: Sequence[float]) -> np.ndarray:
