@@ -92,7 +92,9 @@ def test_pixels_under_glasses_stay_the_plates(
     plain = read(swap(**one, output=tmp_path / "plain" / "shot.####.png"))
     monkeypatch.setattr(regional_shot, "ShotEyewear", Bar)
     after = read(swap(**one))
-    before = cv2.imread(str(tmp_path / "plate" / "shot.0002.png"))[..., ::-1]
+    plate = cv2.imread(str(tmp_path / "plate" / "shot.0002.png"))
+    assert plate is not None
+    before = plate[..., ::-1]
     column = slice(112, 128)
     kept = [row for row in range(70, 118) if (after[row, column] == before[row, column]).all()]
     assert 14 <= len(kept) <= 20 and not any((plain[row, column] == before[row, column]).all() for row in kept)
