@@ -235,3 +235,16 @@ def test_the_plates_light_falls_on_the_face() -> None:
     np.testing.assert_allclose(lit[10, 10] - lit[12, 12], 0.1, atol=0.01)
     # Where the plate has no face, its face's light goes on.
     np.testing.assert_allclose(lit[30, 30], 0.36, atol=0.01)
+
+
+def test_light_without_complexion_moves_and_keeps_the_mean() -> None:
+    """A dark even face under a bright plate whose right half is in shadow: it stays dark, and its right half goes darker."""
+    face = np.full((48, 48, 3), (0.38, 0.28, 0.18), np.float32)
+    plate = np.full((48, 48, 3), 0.78, np.float32)
+    plate[:, 24:] = 0.38
+    whole = np.ones((48, 48), np.float32)
+    lit = carry_light(face, plate, of_face=whole, of_plate=whole, sigma=2.0, complexion=False)
+    np.testing.assert_allclose(lit.mean(axis=(0, 1)), face[0, 0], atol=0.01)
+    # By hand: the plate is 0.58 in the mean, so light is 0.8 / 0.6 of that on the left and 0.4 / 0.6 on the right.
+    np.testing.assert_allclose(lit[24, 6], face[0, 0] * 0.8 / 0.6, atol=0.01)
+    np.testing.assert_allclose(lit[24, 42], face[0, 0] * 0.4 / 0.6, atol=0.01)

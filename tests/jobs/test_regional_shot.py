@@ -130,6 +130,9 @@ def test_frames_do_not_depend_on_where_a_run_began(swap, tmp_path: Path) -> None
 def test_skin_may_take_the_plates_colours(swap, tmp_path: Path) -> None:
     own = read(swap())[100, 120].astype(float)
     lit = read(swap(regional=RegionalOptions(light="plate"), output=tmp_path / "lit" / "shot.####.png"))[100, 120]
+    even = RegionalOptions(light="shading")  # the plate's light falls evenly
+    shaded = read(swap(regional=even, output=tmp_path / "shaded" / "shot.####.png"))[100, 120]
+    np.testing.assert_allclose(shaded, SOURCE_SKIN, atol=14)
     plate = np.array(COLOURS[Region.SKIN], float)
     assert np.abs(lit - plate).sum() < 0.7 * np.abs(own - plate).sum()
 

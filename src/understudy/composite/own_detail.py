@@ -189,7 +189,13 @@ def _unevenness(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def carry_light(
-    face: np.ndarray, plate: np.ndarray, *, of_face: np.ndarray, of_plate: np.ndarray, sigma: float
+    face: np.ndarray,
+    plate: np.ndarray,
+    *,
+    of_face: np.ndarray,
+    of_plate: np.ndarray,
+    sigma: float,
+    complexion: bool = True,
 ) -> np.ndarray:
     """The generated face in the plate's light: what is coarser than sigma is the plate's, what is finer its share of that.
 
@@ -197,12 +203,21 @@ def carry_light(
         face, plate: (s, s, 3) float32 RGB in [0, 1], view space.
         of_face, of_plate: (s, s) float32 in [0, 1], where each is face.
         sigma: pixels; well above the size of features, which would ghost.
+        complexion: the mean colour becomes the plate's too; else the light changes from place to place as the plate's does, and
+            its mean stays the face's.
 
     Returns:
         (s, s, 3) float32 in [0, 1].
     """
     ours, theirs = _mean(face, of_face, sigma), _mean(plate, of_plate, sigma)
-    return np.clip(face * np.clip((theirs + _FLOOR) / (ours + _FLOOR), *_LIGHT), 0.0, 1.0)
+    gain = (theirs + _FLOOR) / (ours + _FLOOR)
+    if not complexion:
+        both = (of_face * of_plate)[..., None]
+        means = [
+            (picture * both).sum(axis=(0, 1)) / max(float(both.sum()), 1e-6) + _FLOOR for picture in (theirs, ours)
+        ]
+        gain *= means[1] / means[0]
+    return np.clip(face * np.clip(gain, *_LIGHT), 0.0, 1.0)
 
 
 def _mean(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:

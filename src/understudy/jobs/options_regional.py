@@ -26,8 +26,9 @@ class RegionalOptions:
     the face over the plate's hair, and inside the head (code)."""
     textures: Literal["shot", "frame"] = "shot"
     """Whether the look of regions is averaged over the shot, which does not flicker, or read anew in every frame."""
-    light: Literal["plate", "source"] = "plate"
-    """Whose colours the skin has: matched to the plate by --colour-match and --contrast, or the source's own."""
+    light: Literal["plate", "shading", "source"] = "plate"
+    """Whose light and complexion the face has: both the plate's, matched by --colour-match and --contrast (plate); the source's
+    complexion, with light and shadow falling as on the plate's face (shading); or both the source's (source)."""
     gaze: Literal["plate", "source"] = "plate"
     """Where the eyes look: as the plate's do, or as in the source's pictures."""
     seam: Literal["gaussian", "laplacian"] = "gaussian"

@@ -46,11 +46,16 @@ _SHUT, _OPEN, _SEEN, _LIDS, _DRAWN = 0.3, 0.6, 0.15, 0.9, 0.06
 an open eye; how far lids reach from the eye's middle, in its widths; by how much wider a shut eye is drawn open."""
 
 
-def in_plates_light(made: np.ndarray, joined: JoinedFace, crop: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """A made face (s, s, 3) in the light of the plate's, whose crop (s, s, 3) and map (h, h) are given."""
+def in_plates_light(
+    made: np.ndarray, joined: JoinedFace, crop: np.ndarray, regions: np.ndarray, *, complexion: bool = True
+) -> np.ndarray:
+    """A made face (s, s, 3) in the light of the plate's, whose crop (s, s, 3) and map (h, h) are given.
+
+    Light and complexion are one colour; the mean is taken for ``complexion``, which stays the made face's if that is False.
+    """
     side = len(made)
     of_face, of_plate = (_soft(np.isin(_labels(one, side), OF_THE_FACE), side) for one in (joined.regions, regions))
-    return carry_light(made, crop, of_face=of_face, of_plate=of_plate, sigma=_LIGHT * side)
+    return carry_light(made, crop, of_face=of_face, of_plate=of_plate, sigma=_LIGHT * side, complexion=complexion)
 
 
 class RegionalDetail:
@@ -193,16 +198,20 @@ class RegionalDetail:
         side = self._side
         go, come = self._creases.zones(driven, laid, *self._pictures.nearest(laid), side)
         if go.any() or come.any():
-            lashes = cv2.dilate((new == Region.EYES).astype(np.uint8), _disc(_CAREFUL * side)) > 0
-            bare = _soft(skin & ~lashes, side)
+            bare = _soft(skin & ~self._near(new, Region.EYES), side)
             go *= bare
             come *= bare
         if come.any():
             crop, labels, of_plate = plate
-            come *= _soft(labels == Region.SKIN, side) * _careful(of_plate, side)
+            hairless = (labels == Region.SKIN) & ~self._near(labels, Region.EYES) & ~self._near(labels, Region.BROWS)
+            come *= _soft(hairless, side) * _careful(of_plate, side)
             # An old face has the folds of a smile without one: they are its own.
             come *= creased(crop, picture, sigma=self._sigma)
         return go, come
+
+    def _near(self, labels: np.ndarray, region: Region) -> np.ndarray:
+        """(side, side) bool, a region and what of its hairs lies on the skin."""
+        return cv2.dilate((labels == region).astype(np.uint8), _disc(_CAREFUL * self._side)) > 0
 
     def _turned_to(self, mesh: np.ndarray) -> np.ndarray:
         """(side, side) how well the pictures show each place of a mesh (478, 2): 0 where a few of their pixels would cover much.

@@ -207,8 +207,8 @@ class RegionalShot:
                 driven=self._reenactor.mesh(face.landmarks),
                 shown=source.shown,
             )
-        if self._options.light == "plate":
-            made = in_plates_light(made, joined, crop, regions)
+        if self._options.light != "source":
+            made = in_plates_light(made, joined, crop, regions, complexion=self._options.light == "plate")
         matte = resized(joined.matte, self.size)
         return made, matte if glasses is None else matte * (1 - resized(glasses, self.size))
 

@@ -212,7 +212,7 @@ def swap_shot(
             needed = {*part.numbers} - {*writers.done} | {*sheet_numbers(plan, part.numbers)}
             about = range(-options.steady, options.steady + 1)  # whose colours are averaged
             by_region.prepare(plate, plan, progress, needed={number + shift for number in needed for shift in about})
-            if options.regional.light == "source":
+            if options.regional.light != "plate":
                 composite = replace(composite, colour_match="none", contrast="none")
         used = by_region or performer
         assert used is not None
