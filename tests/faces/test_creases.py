@@ -52,10 +52,24 @@ def test_pose_place_and_size_are_no_expression() -> None:
 
 
 def test_creases_come_and_go_by_degrees() -> None:
-    amounts = [creases.formed(np.array([pull, 0, 0, 0], np.float32)) for pull in (-0.1, 0, 0.02, 0.03, 0.2)]
-    assert not amounts[0].any() and not amounts[1].any()
-    assert 0 < amounts[2].max() < amounts[3].max() < amounts[4].max() == 1
-    assert len(amounts[0]) == creases.NUM_CREASES
+    """The fold from the nose is whole at 0.09: at 0.09, two thirds of it go if 0.03 is left."""
+    calm, slight, wide = (np.array([pull, 0, -0.05, 0], np.float32) for pull in (0.0, 0.03, 0.09))
+    fold = lambda shares: shares[0]  # noqa: E731
+    assert [fold(creases.gone(wide, now)) for now in (wide, slight, calm)] == pytest.approx([0, 2 / 3, 1])
+    assert [fold(creases.come(before, wide)) for before in (wide, slight, calm)] == pytest.approx([0, 2 / 3, 1])
+    assert not creases.come(wide, calm).any() and not creases.gone(calm, wide).any()
+    # What is hardly there goes in part, and hardly comes.
+    assert fold(creases.gone(slight, calm)) == pytest.approx(1 / 3 / 0.35)
+    assert fold(creases.come(calm, slight)) == pytest.approx(1 / 3 / 0.6)
+    assert len(creases.gone(wide, calm)) == creases.NUM_CREASES
+
+
+def test_the_mean_face_is_at_rest() -> None:
+    mean = mean_mesh()
+    np.testing.assert_allclose(creases.pulls(500 * mean + 3, creases.at_rest(mean)), 0, atol=1e-5)
+
+
+CALM = np.array([0, 0, -0.1, 0], np.float32)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +83,9 @@ def test_creases_come_and_go_by_degrees() -> None:
 )
 def test_a_crease_lies_where_its_muscle_draws_it(pull: int, there: int, elsewhere: tuple[int, ...]) -> None:
     mesh = 0.6 * mean_mesh() + (0.5, 0.5, 0)
-    pulls = np.zeros(creases.NUM_PULLS, np.float32)
+    pulls = CALM.copy()
     pulls[pull] = 0.2
-    zone = creases.zones(creases.formed(pulls), mesh, 128)
+    zone = creases.zones(creases.come(CALM, pulls), mesh, 128)
     assert zone.shape == (128, 128) and zone.dtype == np.float32
     at = lambda point: zone[tuple((mesh[point, 1::-1] * 128).astype(int))]  # noqa: E731
     assert at(there) > 0.9
@@ -80,8 +94,10 @@ def test_a_crease_lies_where_its_muscle_draws_it(pull: int, there: int, elsewher
 
 def test_both_sides_are_mirror_images() -> None:
     mesh = 0.6 * mean_mesh() + (0.5, 0.5, 0)
-    both = [
-        creases.zones(creases.formed(np.array(pulls, np.float32)), mesh, 64) for pulls in ((1, 0, 0, 0), (0, 1, 0, 0))
-    ]
+    both = []
+    for pull in (0, 1):
+        pulls = CALM.copy()
+        pulls[pull] = 1
+        both.append(creases.zones(creases.come(CALM, pulls), mesh, 64))
     np.testing.assert_allclose(both[0], both[1][:, ::-1], atol=0.03)
     assert mirror_map()[RIGHT_FOLD] == LEFT_FOLD

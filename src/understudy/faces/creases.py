@@ -8,6 +8,7 @@ moves goes back. Two meshes of one person are compared, without their poses, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ NUM_PULLS = 4
 _RIGHT_SMILE, _LEFT_SMILE, _FROWN, _RAISE = range(NUM_PULLS)
 _CORNERS, _LIPS_MIDDLE = (61, 291), (0, 17)
 _INNER_BROWS, _BROWS = (107, 336), (105, 334)
+_TRACE, _PLAIN = 0.35, 0.6
+"""Creases drawn less than this are too faint to miss, or too likely a face's own to be put on another."""
 _GRID = 64
 """Places a side at which zones are worked out; they are smooth."""
 _UPRIGHT = (10, 2)
@@ -34,36 +37,34 @@ class _Crease:
         line: mesh points along which it lies.
         width: how far beside the line it reaches, faces.
         pull: what draws it.
-        first, whole: movements, faces, from which on it changes, and at which all of it has.
+        rest, whole: pulls, faces: at which it is not there, and at which all of it is.
     """
 
     line: tuple[int, ...]
     width: float
     pull: int
-    first: float
+    rest: float
     whole: float
 
 
-def _smile(line: tuple[int, ...], width: float, first: float, whole: float) -> tuple[_Crease, _Crease]:
+def _smile(line: tuple[int, ...], width: float, rest: float, whole: float) -> tuple[_Crease, _Crease]:
     """A crease beside the right corner of the mouth or eye, and its mirror image."""
     other = tuple(int(point) for point in mirror_map()[list(line)])
     return tuple(  # type: ignore[return-value]
-        _Crease(line=points, width=width, pull=pull, first=first, whole=whole)
+        _Crease(line=points, width=width, pull=pull, rest=rest, whole=whole)
         for points, pull in ((line, _RIGHT_SMILE), (other, _LEFT_SMILE))
     )
 
 
 _CREASES = (
-    *_smile((129, 203, 206, 216, 212), 0.09, 0.01, 0.04),  # from the nose to the mouth's corner, and the dimple
-    *_smile((61, 57, 216), 0.05, 0.01, 0.04),  # the mouth's corner
-    *_smile((156, 35, 111), 0.05, 0.02, 0.06),  # crow's feet
-    *_smile((111, 229, 231), 0.03, 0.03, 0.08),  # below the lower lid
-    _Crease(line=(151, 9, 8, 168), width=0.06, pull=_FROWN, first=0.008, whole=0.03),  # between the brows
-    _Crease(line=(107, 9, 336), width=0.06, pull=_FROWN, first=0.008, whole=0.03),
-    _Crease(line=(104, 69, 108, 151, 337, 299, 333), width=0.08, pull=_RAISE, first=0.015, whole=0.045),
+    *_smile((129, 203, 206, 216, 212), 0.09, 0.0, 0.09),  # from the nose to the mouth's corner, and the dimple
+    *_smile((61, 57, 216), 0.05, 0.0, 0.09),  # the mouth's corner
+    *_smile((156, 35, 111), 0.05, 0.03, 0.09),  # crow's feet
+    *_smile((111, 229, 231), 0.03, 0.03, 0.09),  # below the lower lid
+    _Crease(line=(151, 9, 8, 168), width=0.06, pull=_FROWN, rest=-0.02, whole=0.01),  # between the brows
+    _Crease(line=(107, 9, 336), width=0.06, pull=_FROWN, rest=-0.02, whole=0.01),
+    _Crease(line=(104, 69, 108, 151, 337, 299, 333), width=0.08, pull=_RAISE, rest=0.01, whole=0.05),
 )
-
-
 NUM_CREASES = len(_CREASES)
 
 
@@ -77,7 +78,9 @@ def at_rest(mesh: np.ndarray) -> np.ndarray:
 
 
 def pulls(mesh: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """How far a face's mouth and brows are pulled, against nothing: only differences within one person mean anything.
+    """How far a face's mouth and brows are pulled, against the mean face at rest.
+
+    A person's own shape is in it too, so differences within one person are surer than the pulls themselves.
 
     Args:
         mesh: (478, 3), in pixels or any unit.
@@ -89,18 +92,41 @@ def pulls(mesh: np.ndarray, rest: np.ndarray) -> np.ndarray:
     Raises:
         FaceError: landmarks that are not finite, or all in one place.
     """
-    x, y = without_pose(mesh, fit_mesh(np.asarray(mesh), rest)).T[:2]
+    return (_measured(without_pose(mesh, fit_mesh(np.asarray(mesh), rest))) - _mean_pulls()).astype(np.float32)
+
+
+@cache
+def _mean_pulls() -> np.ndarray:
+    return _measured(mean_mesh())
+
+
+def _measured(mesh: np.ndarray) -> np.ndarray:
+    """The pulls of a mesh without its pose."""
+    x, y = mesh.T[:2]
     # A jaw that drops takes the corners along by about half of what the lower lip goes.
     middle_x, middle_y = (axis[list(_LIPS_MIDDLE)].mean() for axis in (x, y))
     corners = [middle_y - y[corner] + abs(x[corner] - middle_x) for corner in _CORNERS]
     apart = abs(x[_INNER_BROWS[0]] - x[_INNER_BROWS[1]]) / 2
-    return np.array([*corners, y[list(_INNER_BROWS)].mean() - apart, -y[list(_BROWS)].mean()], np.float32)
+    return np.array([*corners, y[list(_INNER_BROWS)].mean() - apart, -y[list(_BROWS)].mean()])
 
 
-def formed(pulled: np.ndarray) -> np.ndarray:
-    """How much of every crease comes by a difference of pulls (4,), or goes by its negative: (K,) float32, 0 to 1."""
-    shares = [np.clip((pulled[one.pull] - one.first) / (one.whole - one.first), 0, 1) for one in _CREASES]
-    return np.array([share * share * (3 - 2 * share) for share in shares], np.float32)
+def gone(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Which share of every crease of a face goes as its pulls (4,) change: (K,) float32, 0 to 1."""
+    drawn = _drawn(before)
+    return np.clip((drawn - _drawn(now)) / np.maximum(drawn, _TRACE), 0, 1)
+
+
+def come(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Which share of every crease of a face that is pulled by ``now`` (4,) was not there ``before``: (K,) float32, 0 to 1."""
+    drawn = _drawn(now)
+    return np.clip((drawn - _drawn(before)) / np.maximum(drawn, _PLAIN), 0, 1)
+
+
+def _drawn(pulls_: np.ndarray) -> np.ndarray:
+    """(K,) how far every crease is drawn, 0 to 1."""
+    return np.array(
+        [np.clip((pulls_[one.pull] - one.rest) / (one.whole - one.rest), 0, 1) for one in _CREASES], np.float32
+    )
 
 
 def zones(shares: np.ndarray, mesh: np.ndarray, size: int) -> np.ndarray:

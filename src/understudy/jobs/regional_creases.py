@@ -31,7 +31,7 @@ class SourceCreases:
         """
         go, come = np.zeros((2, creases.NUM_CREASES), np.float32)
         for place, weight in zip(places, weights, strict=True):
-            pulled = creases.pulls(driven, self._rest[place]) - self._pulls[place]
-            go += np.float32(weight) * creases.formed(-pulled)
-            come += np.float32(weight) * creases.formed(pulled)
+            now = creases.pulls(driven, self._rest[place])
+            go += np.float32(weight) * creases.gone(self._pulls[place], now)
+            come += np.float32(weight) * creases.come(self._pulls[place], now)
         return creases.zones(go, laid, size), creases.zones(come, laid, size)
