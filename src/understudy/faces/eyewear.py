@@ -44,6 +44,8 @@ _INTO = 4.0
 """How far bridge and temples reach into the rims, pixels."""
 _GAPS = 2
 """Radius of nicks that are filled where parts meet, pixels."""
+_WHOLE = 1.2
+"""What its matte is multiplied by, up to 1."""
 _MARGIN, _SOFT = 0.6, 0.6
 """What a rim is kept wider than it is measured, and the softness of its matte's edge: pixels."""
 
@@ -135,7 +137,8 @@ def eyewear_matte(picture: np.ndarray, eyewear: Eyewear) -> np.ndarray:
     drawn = draw_lines(lines, (picture.shape[0], picture.shape[1]), margin=_MARGIN)
     nicks = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _GAPS + 1, 2 * _GAPS + 1))
     drawn = cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, nicks)
-    return cv2.GaussianBlur(drawn, (0, 0), _SOFT)
+    # Whole over the whole of a rim, so that its pixels stay what they are.
+    return np.clip(_WHOLE * cv2.GaussianBlur(drawn, (0, 0), _SOFT), 0, 1)
 
 
 def eyewear_lines(picture: np.ndarray, eyewear: Eyewear) -> list[Line]:
