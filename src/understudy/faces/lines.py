@@ -27,7 +27,7 @@ _BESIDE = (0.5, 2.5)
 _AWAY = (3.5, 5.5)
 """The same for its outermost pixels: what differs from there belongs to it."""
 _BULGE = 1.6
-"""Most that it goes to a side, in its own median: beyond is something else beside it, such as a lid."""
+"""Most that it goes to a side, in its own mean: beyond is something else beside it, such as a lid."""
 _SPREAD = 2.0
 """Most that its outermost pixels go beyond the band that fits best, pixels."""
 
@@ -161,7 +161,7 @@ def follow_line(picture: np.ndarray, points: np.ndarray, *, closed: bool) -> Lin
             points = _evenly(found, closed)
     widths = np.asarray(_WIDTHS)[best_path(believed[rows, path], most=1, stiffness=0.3, closed=closed)]
     sides = [_reach(strip, path, widths, side) for side in (-1, 1)]
-    reach = np.stack([_calm(np.minimum(side, _BULGE * np.median(side)), closed) for side in sides], 1)
+    reach = np.stack([_calm(np.minimum(side, _BULGE * np.mean(side)), closed) for side in sides], 1)
     contrast = bands[rows, path].max(-1)
     return Line(points=found, normals=normals, reach=reach, contrast=contrast, closed=closed)
 
