@@ -266,6 +266,7 @@ def test_our_own_error_keeps_its_traceback(install, capsys):
         (["swap", "p", "--mode", "odd"], "--mode"),
         (["merge", "p", "--count", "many"], "understudy swap --help"),
         (["weights", "lst"], "lst"),
+        (["inspect", "regions", "heldback", "--odd"], "See `understudy inspect regions --help`."),
     ],
 )
 def test_a_mistyped_command_line_is_a_sentence_too(install, capsys, words, sentence):

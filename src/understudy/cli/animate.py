@@ -41,6 +41,6 @@ COMMAND = Command(
     job=_job,
     show=show_animation,
     arguments=("still",),
-    flags={"output": ("--output", "-o"), "run": ("--run", "--checkpoint")},
+    flags={"run": ("--run", "--checkpoint")},
     example="understudy animate portrait.jpg --expression smile -o smile.mp4",
 )

@@ -47,7 +47,6 @@ COMMAND = Command(
     sentence="Measure all families, and what they have to beat, on a suite whose exact answers are known.",
     job=_job,
     show=_show,
-    flags={"output": ("--output", "-o")},
     example="understudy benchmark --suite synthetic --family comb --minutes 7 -o benchmark",
     again="Give the same command again: finished rows are kept, and training goes on where it was.",
 )

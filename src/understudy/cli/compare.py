@@ -69,7 +69,7 @@ COMMAND = Command(
     job=_job,
     show=_show,
     arguments=("clips",),
-    flags={"output": ("--output", "-o"), "names": ("--name",)},
+    flags={"names": ("--name",)},
     example="understudy compare a.mov b.mov c.mov -o side.mov --labels --difference\n\n"
     "understudy compare a.mov b.mov --vote   then   understudy compare --votes votes.jsonl",
     again="Give the same command again; votes that were given are kept.",

@@ -41,6 +41,5 @@ COMMAND = Command(
     job=_job,
     show=_show,
     arguments=("source",),
-    flags={"output": ("--output", "-o")},
     example="understudy curves clip.mp4 -o take.csv",
 )

@@ -68,7 +68,7 @@ COMMAND = Group(
             job=_regions_job,
             show=_show_regions,
             arguments=("still",),
-            flags={"output": ("--output", "-o"), "run": ("--run", "--checkpoint")},
+            flags={"run": ("--run", "--checkpoint")},
             example="understudy edit portrait.jpg --style lips=other.jpg --style hair=other.jpg:0.6 -o edited.png\n\n"
             "understudy edit portrait.jpg --mask repainted.png -o edited.png",
         ),
@@ -77,7 +77,7 @@ COMMAND = Group(
             job=_landmarks_job,
             show=_show_landmarks,
             arguments=("still",),
-            flags={"output": ("--output", "-o"), "run": ("--run", "--checkpoint"), "list_": ("--list",)},
+            flags={"run": ("--run", "--checkpoint"), "list_": ("--list",)},
             example="understudy edit landmarks portrait.jpg --move mouth_left=+6,-3 --move mouth_right=-6,-3 -o edited.png",
         ),
     },

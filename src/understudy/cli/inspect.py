@@ -168,7 +168,7 @@ COMMAND = Group(
             job=_interpolate_job,
             show=_show_interpolate,
             arguments=("subjects",),
-            flags={"identities": ("--decode",), "anchors": ("--anchor",), "output": ("--output", "-o")},
+            flags={"identities": ("--decode",), "anchors": ("--anchor",)},
             example="understudy inspect interpolate --anchor stranger1.jpg --anchor stranger2.jpg\n\n"
             "understudy inspect interpolate --family boundary_vae a.jpg b.jpg -o grid.png",
         ),
@@ -189,7 +189,6 @@ COMMAND = Group(
             job=_memory_job,
             show=_show_memory,
             arguments=("data",),
-            flags={"output": ("--output", "-o")},
             example="understudy inspect memory heldback -o memory.png",
         ),
         "animation": Command(

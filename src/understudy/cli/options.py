@@ -92,7 +92,9 @@ def _parameter(
     else:
         word = name.rstrip("_").replace("_", "-")  # `from_` is --from
         own = f"--{word}/--no-{word}" if kind is bool and default is not False else f"--{word}"
-        info = typer.Option(*command.flags.get(name, (own,)), help=text, rich_help_panel=panel)
+        # Where an answer goes is said the same way everywhere.
+        usual = (own, "-o") if name == "output" else (own,)
+        info = typer.Option(*command.flags.get(name, usual), help=text, rich_help_panel=panel)
     annotation = Annotated[kind if not has_default or default is not None else kind | None, info]
     return inspect.Parameter(
         name,

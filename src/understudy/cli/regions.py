@@ -45,7 +45,6 @@ COMMAND = Command(
     job=_job,
     show=_show,
     arguments=("source",),
-    flags={"output": ("--output", "-o")},
     example="understudy regions portrait.jpg -o regions.png\n\n"
     "understudy regions plate.####.exr -o regions.####.exr --person 1",
 )

@@ -127,7 +127,11 @@ def _parse(arguments: list[str]) -> Wish | None:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(f"{error}\n" if str(error) else "")
             return None
-        usage = f"understudy {BY_NAME[arguments[0]].name} --help"
+        verbs = [BY_NAME[arguments[0]].name]
+        command = load(verbs[0])
+        if isinstance(command, Group) and len(arguments) > 1 and arguments[1] in command.commands:
+            verbs.append(arguments[1])
+        usage = f"understudy {' '.join(verbs)} --help"
         raise OptionError(f"{str(sentence()).rstrip('.')}. See `{usage}`.") from None
     return wishes[0] if wishes else None
 

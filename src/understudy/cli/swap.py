@@ -38,6 +38,5 @@ COMMAND = Command(
     job=_job,
     show=_show,
     arguments=("plate",),
-    flags={"output": ("--output", "-o")},
     example="understudy swap footage/plate.####.exr --identity anna --output renders/shot.####.exr",
 )

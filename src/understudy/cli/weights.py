@@ -70,7 +70,6 @@ COMMAND = Group(
             job=_import_job,
             show=_show_import,
             arguments=("file",),
-            flags={"output": ("--output", "-o")},
             example="understudy weights import ffhq.pkl --family regional_inversion -o stylegan2.safetensors",
         ),
     },
