@@ -214,6 +214,24 @@ def test_creases_change_where_their_weight_does_and_nowhere_else() -> None:
     assert made[1][16, 48, 0] - made[0][16, 48, 0] > 0.1
 
 
+def test_shading_stays_behind_and_creases_and_pores_come() -> None:
+    line, pores = creased()
+    face, whole = np.full((96, 96, 3), 0.5, np.float32), np.ones((96, 96), np.float32)
+    place = np.arange(96, dtype=np.float32)
+    wave = np.broadcast_to(0.1 * np.cos(place / 8)[:, None, None], face.shape)
+    one = Detail(picture=face + line + pores + wave, of_picture=whole, of_face=whole, weight=whole)
+    everything, fine, broad = (
+        carry_details(face, [each], sigma=16.0)
+        for each in (one, replace(one, shades=0 * whole), replace(one, weight=0 * whole, shades=whole))
+    )
+    # By hand: Gaussians of 16 and 5.6 pixels leave exp(-2) and exp(-0.245) of the wave.
+    assert share_of(everything, wave) == pytest.approx(1 - np.exp(-2), abs=0.08)
+    assert share_of(broad, wave) == pytest.approx(np.exp(-0.245) - np.exp(-2), abs=0.08)
+    assert share_of(fine, wave) == pytest.approx(1 - np.exp(-0.245), abs=0.05)
+    assert share_of(fine, pores) > 0.9 and share_of(fine, line) > 1.5 * share_of(fine, wave)
+    np.testing.assert_allclose(fine + broad - face, everything, atol=1e-5)
+
+
 def test_which_of_two_pictures_is_creased() -> None:
     line, pores = creased()
     smooth = 0.5 + pores

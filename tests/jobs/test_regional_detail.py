@@ -198,6 +198,49 @@ def test_the_plates_light_is_measured_on_faces() -> None:
     np.testing.assert_allclose(lit[SKIN], 0.58, atol=0.02)
 
 
+def test_no_line_where_the_sources_face_ends_on_skin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face that darkens under its hair, on an even one without that hair: the steepest change of brightness on the skin."""
+    hairy, new = regions(), regions()
+    hairy[:24] = Region.HAIR
+    new[new == Region.LIPS] = Region.SKIN
+    below = np.maximum(np.arange(SIDE, dtype=np.float32) - 24, 0)
+    shaded = np.repeat(np.repeat((0.6 - 0.3 * np.exp(-below / 3))[:, None, None], SIDE, 1), 3, 2)
+    flat = np.full((SIDE, SIDE, 3), 0.5, np.float32)
+    joined = JoinedFace(
+        regions=new,
+        values=np.zeros((12, 2)),
+        strengths=np.ones(12, np.float32),
+        matte=np.ones((SIDE, SIDE), np.float32),
+    )
+    steepest = []
+    for softly in (True, False):
+        if not softly:
+            monkeypatch.setattr(RegionalDetail, "_ends", lambda self, known, *_: 0 * known)
+        subject = RegionalDetail(
+            source(shaded, hairy),
+            editor=Editor(),  # type: ignore[arg-type]
+            options=CompositeOptions(own_detail_size=0.05),
+        )
+        made = subject.add(flat, joined, crop=flat, regions=new, mesh=mesh(), driven=mesh(), shown=SHOWN)
+        steepest.append(float(np.abs(np.diff(made[12:52, 32, 0])).max()))
+    assert steepest[1] > 2 * steepest[0], steepest
+
+
+def test_the_sources_shading_ends_by_its_edge_and_not_on_features() -> None:
+    subject = RegionalDetail(
+        source(noise(1), regions()), editor=Editor(), options=CompositeOptions(own_detail_size=0.05)
+    )  # type: ignore[arg-type]
+    known, new = np.ones((SIDE, SIDE), np.float32), regions()
+    known[:, :32] = 0
+    ends = subject._ends(known, np.isin(new, (Region.SKIN, Region.LIPS)), new)
+    assert ends[24, 30] > 0.95 and 0.1 < ends[24, 35] < 0.45 and ends[24, 44] < 0.01
+    assert ends[44, 32] < 0.01  # lips
+    # What is missing beyond the face, under its hair, is not missed.
+    known[:] = 1
+    known[:6] = 0
+    assert subject._ends(known, new == Region.SKIN, new).max() < 0.01
+
+
 def smiling() -> np.ndarray:
     """Corners of the mouth pulled up by 0.1 faces."""
     end = mesh()

@@ -15,7 +15,8 @@ means over the face: G(F) = (F m) * G / (m * G), m its mask. So nothing of the o
 
 Pores are finer than an eighth of sigma, creases coarser. Where a picture's expression is not the face's, its pores may come without
 its creases, or its creases alone: both bands then have a strength of their own. Pores without creases are also without what is
-stronger than pores: a crease that is a line.
+stronger than pores: a crease that is a line. What is broader than creases, a third of sigma or more, is shading, and has a strength
+of its own too: a picture's shading may end where its pores and creases do not.
 
 Pictures are chosen by the shape of eyes, brows, nose and lips, and carried to the generated face's mesh by a thin-plate
 spline. Several are averaged, each weighing by how much nearer it is than the first that no longer counts; so a picture
@@ -56,6 +57,10 @@ _ANYWHERE = 1e-3  # what a pixel outside a mask counts
 _FINEST = 4.0  # pixels of a standard deviation, where pictures are made smaller to be blurred
 _PORES, _SKIN = 0.125, 0.008
 """What is finer is pores, in sigmas; how strong those of skin are, view units."""
+_CREASES = 0.35
+"""What is coarser than creases is shading, in sigmas."""
+_UNSEEN = 0.002
+"""Weights of less change no pixel by a level."""
 _GAIN = (0.5, 2.0)
 _LIGHT = (0.25, 4.0)
 
@@ -88,6 +93,7 @@ class Detail:
         of_face: (s, s) float32 in [0, 1], the generated face's m.
         weight: (s, s) float32 in [0, 1], a: how much of the detail is this picture's.
         creases: (s, s) float32 in [0, 1], how much of what is coarser than pores is; None for as much as of these.
+        shades: (s, s) float32 in [0, 1], how much of what is coarser than creases is; None for as much as of these.
     """
 
     picture: np.ndarray
@@ -95,6 +101,7 @@ class Detail:
     of_face: np.ndarray
     weight: np.ndarray
     creases: np.ndarray | None = None
+    shades: np.ndarray | None = None
 
 
 def carry_details(face: np.ndarray, details: Sequence[Detail], *, sigma: float) -> np.ndarray:
@@ -127,6 +134,13 @@ def carry_details(face: np.ndarray, details: Sequence[Detail], *, sigma: float) 
             near = (face, one.of_face, one.picture, one.of_picture, one.weight, one.creases, coarse, of_picture, gain)
             if rows.stop > rows.start and columns.stop > columns.start:
                 result[box] += _other_creases(*(array[box] for array in near), sigma=_PORES * sigma)
+        if one.shades is not None:
+            more = one.shades - (one.weight if one.creases is None else one.creases)
+            rows, columns = box = _box(np.abs(more) > _UNSEEN, reach=0)
+            if rows.stop > rows.start and columns.stop > columns.start:
+                between = mean(face, one.of_face, _CREASES * sigma)[box] - coarse[box]
+                of_between = mean(one.picture, one.of_picture, _CREASES * sigma)[box] - of_picture[box]
+                result[box] += more[box][..., None] * (of_between * gain[box] - between)
     return np.clip(result, 0.0, 1.0)
 
 

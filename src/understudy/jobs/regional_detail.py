@@ -145,20 +145,27 @@ class RegionalDetail:
                 # What is in a mouth, and what is not, goes nowhere else, however lips are bent.
                 mouth = self._mouths.footage(end, side)
                 fits = np.clip(np.where(new == Region.MOUTH, mouth, 1 - mouth) * 2 - 0.5, 0, 1)
-                given = strength * _careful(trusted, side) * _soft((chosen & shown)[new], side) * _soft(fits, side)
-                given *= (1 - shut) * self._turned_to(end)
+                known = _careful(trusted, side) * self._turned_to(end)
+                given = strength * known * _soft((chosen & shown)[new], side) * _soft(fits, side) * (1 - shut)
                 go, come = self._other_creases(
                     driven, end, picture, plates[-1][:3], chosen[new] & (new == Region.SKIN), new
                 )
+                ends = self._ends(known, chosen[new], new)
                 wanted = where * given
                 # Creases that come are the plate's; the source's make way for them.
-                details.append(self._weighed(picture, trusted, face, wanted, wanted * (1 - np.maximum(go, come))))
+                kept = 1 - np.maximum(go, come)
+                details.append(self._weighed(picture, trusted, face, wanted, wanted * kept, wanted * kept * (1 - ends)))
                 if come.any():
                     plate, _, of_plate, _ = plates[-1]
-                    details.append(self._weighed(plate, of_plate, skin, 0 * wanted, wanted * come))
+                    details.append(
+                        self._weighed(plate, of_plate, skin, 0 * wanted, wanted * come, wanted * come * (1 - ends))
+                    )
             for plate, labels, of_plate, here in plates:
                 same = np.maximum(_soft(labels == new, side), shut) * _soft(here, side)
-                details.append(self._weighed(plate, of_plate, skin, where * (1 - given) * same))
+                shades = None
+                if strength > 0:
+                    shades = where * (1 - given * (1 - ends * self._hairless(labels))) * same
+                details.append(self._weighed(plate, of_plate, skin, where * (1 - given) * same, shades=shades))
         return carry_details(made, details, sigma=self._sigma)
 
     def _weighed(
@@ -168,6 +175,7 @@ class RegionalDetail:
         of_face: np.ndarray,
         weight: np.ndarray,
         creases: np.ndarray | None = None,
+        shades: np.ndarray | None = None,
     ) -> Detail:
         return Detail(
             picture=picture,
@@ -175,7 +183,28 @@ class RegionalDetail:
             of_face=of_face,
             weight=self._strength * weight.astype(np.float32),
             creases=None if creases is None else self._strength * creases.astype(np.float32),
+            shades=None if shades is None else self._strength * shades.astype(np.float32),
         )
+
+    def _ends(self, known: np.ndarray, chosen: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """(side, side) how far the source's shading makes way for the plate's: 1 where it ends on skin, 0 well inside.
+
+        Under its hair a face darkens; ended at once, that would be a line on the smooth skin of another. Features keep theirs.
+
+        Args:
+            known: (side, side) how much is known of the source's face.
+            chosen: (side, side) bool, what is swapped.
+            new: (side, side) the new map.
+        """
+        missing = resized(((known < 0.5) & chosen).astype(np.float32), _COARSE)
+        near = cv2.GaussianBlur(missing, (0, 0), self._sigma * _COARSE / self._side)
+        near = np.clip(2 * cv2.resize(near, known.shape, interpolation=cv2.INTER_CUBIC), 0, 1)
+        return near * self._hairless(np.where(chosen, new, Region.BACKGROUND))
+
+    def _hairless(self, labels: np.ndarray) -> np.ndarray:
+        """(side, side) skin without brows, lashes, and what they shade."""
+        bare = (labels == Region.SKIN) & ~self._near(labels, Region.EYES) & ~self._near(labels, Region.BROWS)
+        return _soft(bare, self._side)
 
     def _other_creases(
         self,
@@ -203,8 +232,7 @@ class RegionalDetail:
             come *= bare
         if come.any():
             crop, labels, of_plate = plate
-            hairless = (labels == Region.SKIN) & ~self._near(labels, Region.EYES) & ~self._near(labels, Region.BROWS)
-            come *= _soft(hairless, side) * _careful(of_plate, side)
+            come *= self._hairless(labels) * _careful(of_plate, side)
             # An old face has the folds of a smile without one: they are its own.
             come *= creased(crop, picture, sigma=self._sigma)
         return go, come
