@@ -241,6 +241,35 @@ def test_the_sources_shading_ends_by_its_edge_and_not_on_features() -> None:
     assert subject._ends(known, new == Region.SKIN, new).max() < 0.01
 
 
+def test_red_lips_leave_no_green_about_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source whose lips are red, on a made face whose are pale: both have the same skin, so the skin stays as it is."""
+    labels = regions()
+    skin, red = np.array([[0.6, 0.45, 0.4], [0.6, 0.15, 0.15]], np.float32)
+    picture = np.where((labels == Region.LIPS)[..., None], red, skin).astype(np.float32)
+    made = np.broadcast_to(skin, picture.shape).copy()
+    joined = JoinedFace(
+        regions=labels,
+        values=np.zeros((12, 2)),
+        strengths=np.ones(12, np.float32),
+        matte=np.ones((SIDE, SIDE), np.float32),
+    )
+    above = (32, 32)  # as near as the share of a picture that is red lips matters
+    for apart in (True, False):
+        if not apart:
+            whole = np.ones((SIDE, SIDE), np.float32)
+            monkeypatch.setattr(RegionalDetail, "_by_lips", lambda self, new, whole=whole: [(whole, whole)])
+        subject = RegionalDetail(
+            source(picture, labels),
+            editor=Editor(),  # type: ignore[arg-type]
+            options=CompositeOptions(own_detail_size=0.05),
+        )
+        result = subject.add(made, joined, crop=made, regions=labels, mesh=mesh(), driven=mesh(), shown=SHOWN)
+        change = result[above] - made[above]
+        assert (np.abs(change).max() < 0.01) == apart, change
+        edge = result[38, 32]
+        assert edge[0] - edge[1] > 0.2, edge  # of lips
+
+
 def smiling() -> np.ndarray:
     """Corners of the mouth pulled up by 0.1 faces."""
     end = mesh()

@@ -153,8 +153,10 @@ class RegionalDetail:
                 ends = self._ends(known, chosen[new], new)
                 wanted = where * given
                 # Creases that come are the plate's; the source's make way for them.
-                kept = 1 - np.maximum(go, come)
-                details.append(self._weighed(picture, trusted, face, wanted, wanted * kept, wanted * kept * (1 - ends)))
+                creases = wanted * (1 - np.maximum(go, come))
+                for part, measured in self._by_lips(new):
+                    weights = (part * weight for weight in (wanted, creases, creases * (1 - ends)))
+                    details.append(self._weighed(picture, trusted * measured, face * measured, *weights))
                 if come.any():
                     plate, _, of_plate, _ = plates[-1]
                     details.append(
@@ -185,6 +187,18 @@ class RegionalDetail:
             creases=None if creases is None else self._strength * creases.astype(np.float32),
             shades=None if shades is None else self._strength * shades.astype(np.float32),
         )
+
+    def _by_lips(self, new: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(side, side) parts of a new map, and the face that their detail is measured against.
+
+        Beside lips that is skin alone. A source's lips are redder than a made face's: against a mean that has lips in it, the skin
+        between nose and mouth would turn green.
+        """
+        lips = np.isin(new, (Region.LIPS, Region.MOUTH))
+        part = _soft(lips, self._side)
+        if lips.any():
+            yield part, np.ones_like(part)
+        yield 1 - part, 1 - _soft(cv2.dilate(lips.astype(np.uint8), _disc(_CAREFUL * self._side)), self._side)
 
     def _ends(self, known: np.ndarray, chosen: np.ndarray, new: np.ndarray) -> np.ndarray:
         """(side, side) how far the source's shading makes way for the plate's: 1 where it ends on skin, 0 well inside.
