@@ -92,6 +92,18 @@ def test_a_crease_lies_where_its_muscle_draws_it(pull: int, there: int, elsewher
     assert max(at(point) for point in elsewhere) < 0.05
 
 
+def test_the_pits_of_a_mouth_are_at_its_corners_and_not_on_its_lips() -> None:
+    mesh = (0.5 * mean_mesh()[:, :2] + 0.5).astype(np.float32)
+    pits = creases.mouth_corners(mesh, 256)
+    at = lambda point: pits[tuple((mesh[point, ::-1] * 256).astype(int))]  # noqa: E731
+    assert min(at(61), at(291)) > 0.9
+    assert max(at(0), at(17), at(37), at(267), at(1), at(152)) < 0.02
+    # Nothing further than 0.06 faces from the corners.
+    y, x = (np.mgrid[:256, :256] + 0.5) / 256
+    away = np.min([np.hypot(x - mesh[k, 0], y - mesh[k, 1]) for k in (61, 57, 291, 287)], axis=0)
+    assert pits[away > 0.5 * 0.06].max() < 0.06
+
+
 def test_both_sides_are_mirror_images() -> None:
     mesh = 0.6 * mean_mesh() + (0.5, 0.5, 0)
     both = []

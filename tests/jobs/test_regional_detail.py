@@ -277,8 +277,10 @@ def smiling() -> np.ndarray:
     return end
 
 
-def skin_zones(at_rest: np.ndarray, driven: np.ndarray, plate: np.ndarray) -> list[np.ndarray]:
-    """Where creases go and come for a source with the mesh ``at_rest``."""
+def skin_zones(
+    at_rest: np.ndarray, driven: np.ndarray, plate: np.ndarray, region: Region = Region.SKIN
+) -> list[np.ndarray]:
+    """Where creases go and come for a source with the mesh ``at_rest``, on a new face that is all one region."""
     first = source(noise(1), regions())
     face = replace(first.faces[0], landmarks=at_rest * SIDE)
     subject = RegionalDetail(
@@ -286,10 +288,10 @@ def skin_zones(at_rest: np.ndarray, driven: np.ndarray, plate: np.ndarray) -> li
         editor=Editor(),  # type: ignore[arg-type]
         options=CompositeOptions(),
     )
-    new = np.full((SIDE, SIDE), int(Region.SKIN), np.uint8)
+    new = np.full((SIDE, SIDE), int(region), np.uint8)
     whole = np.ones((SIDE, SIDE), np.float32)
     picture = np.full((SIDE, SIDE, 3), 0.5, np.float32)
-    return list(subject._other_creases(driven, driven[:, :2], picture, (plate, new, whole), new == Region.SKIN, new))
+    return list(subject._other_creases(driven, driven[:, :2], picture, (plate, new, whole), whole > 0, new))
 
 
 def test_creases_go_with_the_sources_smile_and_come_with_the_plates() -> None:
@@ -304,3 +306,12 @@ def test_creases_go_with_the_sources_smile_and_come_with_the_plates() -> None:
     smooth = np.full((SIDE, SIDE, 3), 0.5, np.float32)
     _, come = skin_zones(mesh(), smiling(), smooth)
     assert come.max() < 0.5
+
+
+def test_the_pits_beside_a_smile_go_though_they_are_mapped_as_lips() -> None:
+    corner, lip, fold = ((mesh()[point, 1::-1] * SIDE).astype(int) for point in (61, 17, 206))
+    go, come = skin_zones(smiling(), mesh(), noise(3), Region.LIPS)
+    assert go[tuple(corner)] > 0.8 and max(go[tuple(lip)], go[tuple(fold)]) < 0.1
+    assert not come.any()
+    go, _ = skin_zones(smiling(), smiling(), noise(3), Region.LIPS)
+    assert go.max() < 0.05

@@ -7,6 +7,7 @@ moves goes back. Two meshes of one person are compared, without their poses, so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,6 +24,8 @@ _CORNERS, _LIPS_MIDDLE = (61, 291), (0, 17)
 _INNER_BROWS, _BROWS = (107, 336), (105, 334)
 _TRACE, _PLAIN = 0.35, 0.6
 """Creases drawn less than this are too faint to miss, or too likely a face's own to be put on another."""
+_PITS = 0.035
+"""How far about the corners of a mouth the pits of a smile reach, faces."""
 _GRID = 64
 """Places a side at which zones are worked out; they are smooth."""
 _UPRIGHT = (10, 2)
@@ -135,17 +138,32 @@ def zones(shares: np.ndarray, mesh: np.ndarray, size: int) -> np.ndarray:
     Args:
         mesh: (478, 2 or 3) in the picture's unit square.
     """
+    parts = [(crease.line, crease.width, share) for share, crease in zip(shares, _CREASES, strict=True) if share > 0]
+    return _near(parts, mesh, size)
+
+
+def mouth_corners(mesh: np.ndarray, size: int) -> np.ndarray:
+    """Where the corners of a mouth lie: (size, size) float32, 0 to 1, soft.
+
+    A mouth that smiles ends in two dark pits, which are neither skin nor lips.
+
+    Args:
+        mesh: (478, 2 or 3) in the picture's unit square.
+    """
+    return _near([(line, _PITS, 1.0) for line in ((61, 57), (291, 287))], mesh, size)
+
+
+def _near(parts: Sequence[tuple[tuple[int, ...], float, float]], mesh: np.ndarray, size: int) -> np.ndarray:
+    """Lines, their widths and shares on a mesh: (size, size) the greatest share that is near each place."""
     mesh = np.asarray(mesh, np.float32)[:, :2]
     upper, lower = _UPRIGHT
     face = np.linalg.norm(mesh[upper] - mesh[lower]) / np.linalg.norm((mean_mesh()[upper] - mean_mesh()[lower])[:2])
     place = ((np.arange(_GRID) + 0.5) / _GRID).astype(np.float32)
     grid = np.stack(np.meshgrid(place, place), -1)
     result = np.zeros((_GRID, _GRID), np.float32)
-    for share, crease in zip(shares, _CREASES, strict=True):
-        if share > 0:
-            away = _away(grid, mesh[list(crease.line)]) / np.float32(crease.width * face)
-            near = np.exp(-2 * away**2)
-            result = np.maximum(result, np.float32(share) * np.clip(1.5 * near, 0, 1))
+    for line, width, share in parts:
+        away = _away(grid, mesh[list(line)]) / np.float32(width * face)
+        result = np.maximum(result, np.float32(share) * np.clip(1.5 * np.exp(-2 * away**2), 0, 1))
     return np.clip(cv2.resize(result, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from understudy.composite.options import CompositeOptions
 from understudy.composite.own_detail import Detail, NearestPictures, carry_details, carry_light, creased
 from understudy.dataset.pictures import resized
+from understudy.faces.creases import mouth_corners
 from understudy.faces.gaze import EYES, opening
 from understudy.faces.mesh_warp import carry, mesh_map, mesh_maps
 from understudy.faces.regions import Region
@@ -147,9 +148,7 @@ class RegionalDetail:
                 fits = np.clip(np.where(new == Region.MOUTH, mouth, 1 - mouth) * 2 - 0.5, 0, 1)
                 known = _careful(trusted, side) * self._turned_to(end)
                 given = strength * known * _soft((chosen & shown)[new], side) * _soft(fits, side) * (1 - shut)
-                go, come = self._other_creases(
-                    driven, end, picture, plates[-1][:3], chosen[new] & (new == Region.SKIN), new
-                )
+                go, come = self._other_creases(driven, end, picture, plates[-1][:3], chosen[new], new)
                 ends = self._ends(known, chosen[new], new)
                 wanted = where * given
                 # Creases that come are the plate's; the source's make way for them.
@@ -226,24 +225,27 @@ class RegionalDetail:
         laid: np.ndarray,
         picture: np.ndarray,
         plate: tuple[np.ndarray, np.ndarray, np.ndarray],
-        skin: np.ndarray,
+        chosen: np.ndarray,
         new: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(side, side) where creases of the source's pictures do not count, and where the plate's do; features keep all of theirs.
+        """(side, side) where creases of the source's pictures do not count, and where the plate's do; features keep theirs,
+
+        but for a mouth's corners: a smile's are dark pits.
 
         Args:
             driven: (478, 3) the driven source's mesh.
             laid: (478, 2) where the pictures lie.
             picture, plate: theirs, and the plate's crop, map and skin, all carried there.
-            skin: (side, side) bool, skin that is swapped.
+            chosen: (side, side) bool, what is swapped.
             new: (side, side) the new map.
         """
         side = self._side
         go, come = self._creases.zones(driven, laid, *self._pictures.nearest(laid), side)
         if go.any() or come.any():
-            bare = _soft(skin & ~self._near(new, Region.EYES), side)
-            go *= bare
+            bare = _soft(chosen & (new == Region.SKIN) & ~self._near(new, Region.EYES), side)
             come *= bare
+            pits = mouth_corners(laid, side) * _soft(chosen & (new == Region.LIPS), side)
+            go *= np.minimum(bare + pits, 1)
         if come.any():
             crop, labels, of_plate = plate
             come *= self._hairless(labels) * _careful(of_plate, side)
