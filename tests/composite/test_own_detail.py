@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.composite import own_detail
-from understudy.composite.own_detail import Detail, OwnDetail, carry_details, carry_light, carry_own_detail
+from understudy.composite import carry_detail
+from understudy.composite.carry_detail import Detail, carry_details, carry_light, carry_own_detail
+from understudy.composite.own_detail import OwnDetail
 from understudy.dataset.face_set import FaceSet
 from understudy.errors import DatasetError
 from understudy.faces.align import mean_mesh
@@ -235,10 +236,10 @@ def test_shading_stays_behind_and_creases_and_pores_come() -> None:
 def test_which_of_two_pictures_is_creased() -> None:
     line, pores = creased()
     smooth = 0.5 + pores
-    assert own_detail.creased(smooth + line, smooth, sigma=16.0)[48, 48] > 0.9
-    assert own_detail.creased(smooth, smooth + line, sigma=16.0)[48, 48] < 0.05
+    assert carry_detail.creased(smooth + line, smooth, sigma=16.0)[48, 48] > 0.9
+    assert carry_detail.creased(smooth, smooth + line, sigma=16.0)[48, 48] < 0.05
     # Creases are a share of the light: the same face in the dark is as creased.
-    lit, dark = (own_detail.creased(light * (0.6 + line), 0.6 + line, sigma=16.0)[48, 48] for light in (1.0, 0.4))
+    lit, dark = (carry_detail.creased(light * (0.6 + line), 0.6 + line, sigma=16.0)[48, 48] for light in (1.0, 0.4))
     assert lit == pytest.approx(0.3, abs=0.02) and dark == pytest.approx(lit, abs=0.1)
 
 

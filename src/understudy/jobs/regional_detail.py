@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
+from understudy.composite.carry_detail import Detail, carry_details, carry_light, creased
 from understudy.composite.options import CompositeOptions
-from understudy.composite.own_detail import Detail, NearestPictures, carry_details, carry_light, creased
+from understudy.composite.own_detail import NearestPictures
 from understudy.dataset.pictures import resized
 from understudy.faces.creases import mouth_corners
 from understudy.faces.gaze import EYES, opening
