@@ -312,9 +312,9 @@ def test_phases_groups_and_previews() -> None:
     assert [(phase.name, phase.every) for phase in inversion.phases()] == [("inversion", 1), ("discriminator", 2)]
     groups = inversion.parameter_groups("inversion")
     grouped = [parameter for parameters in groups.values() for parameter in parameters]
-    whole = {id(p) for p in inversion.whole.inversion.parameters()} - {
-        id(p) for p in inversion.whole.inversion.G.style.parameters()
-    }
+    network = inversion.whole.inversion
+    assert isinstance(network, RegionalInversion)
+    whole = {id(p) for p in network.parameters()} - {id(p) for p in network.G.style.parameters()}
     assert {id(parameter) for parameter in grouped} == whole
     assert len(grouped) == len(whole)
     alone = InversionTrainable(InversionNetwork(TINY), replace(OWN, adversarial=0, features=0))
@@ -344,9 +344,11 @@ def test_the_discriminator_sees_what_this_step_made(monkeypatch: pytest.MonkeyPa
 def test_most_steps_of_the_preview_go_pixel_by_pixel() -> None:
     inversion = InversionTrainable(InversionNetwork(TINY), OWN, exact_every=3)
     seen: list[bool] = []
-    inversion.whole.inversion.forward = lambda pictures, regions, noise: (  # type: ignore[method-assign]
+    network = inversion.whole.inversion
+    assert isinstance(network, RegionalInversion)
+    network.forward = lambda pictures, regions, noise: (  # type: ignore[method-assign]
         seen.append(regions.by_pixel),
-        RegionalInversion.forward(inversion.whole.inversion, pictures, regions, noise),
+        RegionalInversion.forward(network, pictures, regions, noise),
     )[1]
     for _ in range(6):
         inversion.loss("inversion", [portion()], 1.0)
@@ -450,6 +452,7 @@ def test_inversion_starts_from_a_generator_and_goes_on_from_itself(tmp_path: Pat
     assert isinstance(first, InversionTrainable)
     torch.testing.assert_close(first.whole.inversion.G.state_dict(), gan.gan.G.state_dict())
     torch.testing.assert_close(first.whole.D.state_dict(), gan.gan.D.state_dict())
+    assert isinstance(first.whole.inversion, RegionalInversion)
     torch.testing.assert_close(first.whole.inversion.latent_avg[2], mean_latent(gan.gan.G))
     again = checkpoint_of(first, tmp_path / "inversion.safetensors")
     second = start(tiny_recipe(INVERSION, OWN_TERMS, 4, start=str(again), seed=5))

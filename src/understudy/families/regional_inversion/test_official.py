@@ -342,6 +342,7 @@ def test_a_converted_e4s_network_performs(tmp_path: Path, monkeypatch: pytest.Mo
     card = convert_official(tmp_path / "e4s.pt", tmp_path / "model.safetensors")
     assert card.network["stage"] == "inversion"
     read = load_inversion(tmp_path / "model.safetensors")
+    assert isinstance(read, RegionalInversion)
     assert torch.equal(read.latent_avg, torch.ones(6, 8))
     torch.testing.assert_close(read.encoder.state_dict(), network.encoder.state_dict())
 
