@@ -149,7 +149,7 @@ class MeshBent:
         return replace(face, regions=with_mouth(face.regions, end))
 
     def mesh(self, target: np.ndarray) -> np.ndarray:
-        return in_canonical_crop(onto(target, self._source.landmarks), self._editor.oval_share)
+        return mesh_onto(target, self._source.landmarks, self._editor.oval_share)
 
 
 class Animated:
@@ -207,7 +207,7 @@ class Animated:
         )
 
     def mesh(self, target: np.ndarray) -> np.ndarray:
-        return in_canonical_crop(onto(target, self._source.landmarks), self._editor.oval_share)
+        return mesh_onto(target, self._source.landmarks, self._editor.oval_share)
 
     def _measured(self, mesh: np.ndarray) -> np.ndarray:
         if self._reader is None:
@@ -221,6 +221,11 @@ class Animated:
         if units is None:
             units = self._units = self._measured(self._source.landmarks)[0]
         return units
+
+
+def mesh_onto(target: np.ndarray, source: np.ndarray, oval_share: float) -> np.ndarray:
+    """A source's mesh (478, 3) doing what a plate's does, in the unit square of its own canonical crop."""
+    return in_canonical_crop(onto(target, source), oval_share)
 
 
 def in_canonical_crop(mesh: np.ndarray, oval_share: float) -> np.ndarray:

@@ -9,8 +9,7 @@ import numpy as np
 
 from understudy.errors import InternalError, WeightsError
 from understudy.faces.align import CropTransform, canonical_transform
-from understudy.faces.retarget import onto
-from understudy.jobs.regional_drive import FACE_VID2VID, in_canonical_crop
+from understudy.jobs.regional_drive import FACE_VID2VID, mesh_onto
 from understudy.jobs.regional_source import Source
 from understudy.perform.region_faces import RegionFace, region_face
 from understudy.perform.regions import scaled
@@ -66,7 +65,7 @@ class Vid2VidDriven:
         if key in self._made:
             return self._made[key]
         made = self._driver.drive(self._read, watched)
-        mesh = in_canonical_crop(onto(target, self._source.landmarks), self._driver.oval_share)
+        mesh = mesh_onto(target, self._source.landmarks, self._driver.oval_share)
         landmarks = (mesh * self._driver.size).astype(np.float32)
         face = region_face(
             made,
@@ -81,7 +80,7 @@ class Vid2VidDriven:
         return face
 
     def mesh(self, target: np.ndarray) -> np.ndarray:
-        return in_canonical_crop(onto(target, self._source.landmarks), self._editor.oval_share)
+        return mesh_onto(target, self._source.landmarks, self._editor.oval_share)
 
     def _crop(self, view: np.ndarray, transform: CropTransform) -> np.ndarray:
         window = scaled(transform, self._driver.oval_share)
